@@ -1,0 +1,1 @@
+"""The contract: configuration, instruction set, registers, exact arithmetic. No Amaranth in here."""

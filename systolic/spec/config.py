@@ -1,0 +1,286 @@
+"""The parameters of one accelerator, validated, with every width and latency that follows from them.
+
+Everybody (gateware, mapper, simulators, host) takes these numbers from here; nobody derives them again.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+PARAMETER_BITS = 96
+"""Bits of one channel's requantization: bias 32, multiplier 48, round 16 (see :mod:`systolic.spec.arithmetic`)."""
+
+INSTRUCTION_BITS = 64
+"""Bits of one instruction (see :mod:`systolic.spec.isa`)."""
+
+UNIT_BITS = 16
+"""The scratchpad word is a multiple of this; offset and table entries are one unit each."""
+
+OFFSET_DEPTH = 256
+"""Entries of the offset table, of the lookup table and of the channel parameter memory."""
+
+REQUANTIZE_CYCLES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 48)
+"""Allowed multiplier steps per result: the divisors of the 48 multiplier bits that are worth having."""
+
+
+class ConfigError(ValueError):
+    """An :class:`ArrayConfig` that cannot be built; the message names field, limit and value."""
+
+
+def _ceil_log2(value: int) -> int:
+    return (value - 1).bit_length()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArrayConfig:
+    """Parameters of one accelerator.
+
+    Parameters
+    ----------
+    rows : int, 4..64
+        PE rows; they carry the reduction (k).
+    cols : int, 1..32
+        PE columns; they carry the outputs (n). Divides ``rows`` or is a multiple of it, so that the
+        channels of an output tile never straddle two scratchpad words.
+    weight_bits : int, 1..8
+        Bits of the two's complement weight a PE holds.
+    digit_bits : int, 1..8
+        Activation bits consumed per cycle.
+    acc_bits : int, 16..32
+        Bits of an accumulator.
+    acc_depth : int, 16..256, power of two
+        Accumulators per column in each of the two halves.
+    scratchpad_words : int, 64..65536
+        Words of the scratchpad; a word is what the array eats in a cycle.
+    out_depth : int, 16..1024, power of two
+        Words of the output buffer per block of ``rows`` channels.
+    requantize_cycles : int
+        Cycles the requantizer's multiplier takes per result, one of :data:`REQUANTIZE_CYCLES`.
+    multiplier : "dsp" or "fabric"
+        Whether that multiplier is built of 16 x 16 products or of adder rows.
+    skew : "memory" or "registers"
+        Whether the input skew lies in block RAM (as far as it pays) or in flip-flops.
+    onnx : bool
+        Whether the requantizer can round as ONNX Runtime does, besides TFLite's rounding.
+    table : bool
+        Whether there is a 256-entry lookup table behind the requantizer.
+
+    Raises
+    ------
+    ConfigError
+        If a field is out of range; the message names the field, the limit and the value.
+    """
+
+    rows: int = 16
+    cols: int = 4
+    weight_bits: int = 8
+    digit_bits: int = 4
+    acc_bits: int = 32
+    acc_depth: int = 128
+    scratchpad_words: int = 16384
+    out_depth: int = 256
+    requantize_cycles: int = 2
+    multiplier: Literal["dsp", "fabric"] = "dsp"
+    skew: Literal["memory", "registers"] = "memory"
+    onnx: bool = True
+    table: bool = True
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            wanted = {"multiplier": str, "skew": str, "onnx": bool, "table": bool}.get(field.name, int)
+            if type(value) is not wanted:
+                raise ConfigError(f"{field.name} must be of type {wanted.__name__}, not {value!r}")
+        self._check_range("rows", 4, 64)
+        self._check_range("cols", 1, 32)
+        self._check_range("weight_bits", 1, 8)
+        self._check_range("digit_bits", 1, 8)
+        self._check_range("acc_bits", 16, 32)
+        self._check_range("acc_depth", 16, 256, power_of_two=True)
+        self._check_range("scratchpad_words", 64, 65536)
+        self._check_range("out_depth", 16, 1024, power_of_two=True)
+        self._check_choice("requantize_cycles", REQUANTIZE_CYCLES)
+        self._check_choice("multiplier", ("dsp", "fabric"))
+        self._check_choice("skew", ("memory", "registers"))
+        if self.rows % self.cols and self.cols % self.rows:
+            raise ConfigError(
+                f"cols must divide rows or be a multiple of it, not {self.cols} cols with {self.rows} rows"
+            )
+        if self.cols // self.rows > 8:
+            raise ConfigError(f"cols must be at most 8 times rows ({8 * self.rows}), not {self.cols}")
+        if self.column_sum_bits > self.acc_bits:
+            raise ConfigError(
+                f"acc_bits must hold one full column sum ({self.column_sum_bits} bits), not {self.acc_bits}"
+            )
+
+    def _check_range(self, name: str, low: int, high: int, *, power_of_two: bool = False) -> None:
+        value = getattr(self, name)
+        if not low <= value <= high:
+            raise ConfigError(f"{name} must be between {low} and {high}, not {value}")
+        if power_of_two and value & (value - 1):
+            raise ConfigError(f"{name} must be a power of two, not {value}")
+
+    def _check_choice(self, name: str, choices: tuple[Any, ...]) -> None:
+        value = getattr(self, name)
+        if value not in choices:
+            raise ConfigError(f"{name} must be one of {', '.join(map(str, choices))}, not {value!r}")
+
+    # Widths ---------------------------------------------------------------------------------------
+
+    @property
+    def word_bits(self) -> int:
+        """Bits of a scratchpad word: ``rows`` digits, filled up to whole 16-bit units."""
+        return -(-self.rows * self.digit_bits // UNIT_BITS) * UNIT_BITS
+
+    @property
+    def word_bytes(self) -> int:
+        """Bytes of a scratchpad word."""
+        return self.word_bits // 8
+
+    @property
+    def word_units(self) -> int:
+        """16-bit units in a scratchpad word."""
+        return self.word_bits // UNIT_BITS
+
+    def psum_bits(self, row: int) -> int:
+        """Bits of the partial sum that leaves ``row``: ``row + 1`` weights added."""
+        return self.weight_bits + _ceil_log2(row + 1)
+
+    @property
+    def merged_bits(self) -> int:
+        """Bits of a column's sum over all digit lanes of one cycle.
+
+        The digit reaches ``2**digit_bits - 1`` and each lane sums ``rows`` weights.
+        """
+        return self.psum_bits(self.rows - 1) + self.digit_bits
+
+    @property
+    def column_sum_bits(self) -> int:
+        """Bits of a column's sum over all digits of an 8-bit activation (rounded up to whole digits)."""
+        return self.psum_bits(self.rows - 1) + self.max_digits * self.digit_bits
+
+    @property
+    def max_digits(self) -> int:
+        """Digits of an 8-bit activation."""
+        return -(-8 // self.digit_bits)
+
+    @property
+    def acc_addr_bits(self) -> int:
+        """Bits that address an accumulator within its half."""
+        return _ceil_log2(self.acc_depth)
+
+    @property
+    def addr_bits(self) -> int:
+        """Bits that address a scratchpad word."""
+        return _ceil_log2(self.scratchpad_words)
+
+    # Layout ---------------------------------------------------------------------------------------
+
+    @property
+    def instruction_words(self) -> int:
+        """Scratchpad words per instruction."""
+        return -(-INSTRUCTION_BITS // self.word_bits)
+
+    @property
+    def parameter_words(self) -> int:
+        """Scratchpad words per channel's requantization parameters."""
+        return -(-PARAMETER_BITS // self.word_bits)
+
+    @property
+    def weight_digits(self) -> int:
+        """Scratchpad words that load one column of weights."""
+        return -(-self.weight_bits // self.digit_bits)
+
+    @property
+    def weight_words(self) -> int:
+        """Scratchpad words of one weight tile (``rows`` x ``cols`` weights)."""
+        return self.cols * self.weight_digits
+
+    @property
+    def col_blocks(self) -> int:
+        """Blocks of ``rows`` output channels that one tile spans (1 unless ``cols > rows``)."""
+        return max(1, self.cols // self.rows)
+
+    def digits(self, act_bits: int) -> int:
+        """Words per channel block of an activation of ``act_bits`` bits."""
+        return -(-act_bits // self.digit_bits)
+
+    # Cycles ---------------------------------------------------------------------------------------
+
+    @property
+    def fetch_cycles(self) -> int:
+        """Cycles of an instruction before its action: fetch its words, decode."""
+        return self.instruction_words + 1
+
+    @property
+    def weight_cycles(self) -> int:
+        """Cycles of the weight load of a MATMUL (two at least, to prime the offset table)."""
+        return max(2, self.weight_words)
+
+    @property
+    def merge_levels(self) -> int:
+        """Levels of the pipelined adder tree that joins the digit lanes."""
+        return _ceil_log2(self.digit_bits)
+
+    @property
+    def column_latency(self) -> int:
+        """Cycles from a word's read being issued to its digit entering column 0's shift-and-add."""
+        # One cycle of scratchpad, one per row, one per merge level.
+        return 1 + self.rows + self.merge_levels
+
+    @property
+    def flush_cycles(self) -> int:
+        """Cycles a drain waits at its start for the last partial sums to be committed.
+
+        The last word's read is issued ``fetch_cycles`` before the drain starts (at the earliest);
+        its sum enters column 0's shift-and-add ``column_latency`` later, is added in the next cycle,
+        written in the one after, and each further column follows a cycle later.
+        """
+        return max(1, self.column_latency + self.cols + 2 - self.fetch_cycles)
+
+    @property
+    def drain_latency(self) -> int:
+        """Cycles from the end of a drain's last slot until its result lies in the output buffer."""
+        return self.requantizer_latency + self.max_digits
+
+    @property
+    def requantizer_latency(self) -> int:
+        """Cycles from an accumulator's slot in the requantizer to its code."""
+        return 8 + self.requantize_cycles
+
+    # Identity -------------------------------------------------------------------------------------
+
+    def to_json(self) -> str:
+        """JSON of all fields, keys sorted: the form that is hashed."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> "ArrayConfig":
+        """Configuration from :meth:`to_json`'s text (missing fields take their defaults).
+
+        Raises
+        ------
+        ConfigError
+            If the text is not a JSON object, or names an unknown field or a value out of range.
+        """
+        try:
+            values = json.loads(text)
+        except (json.JSONDecodeError, RecursionError) as error:
+            raise ConfigError(f"configuration is not valid JSON: {error}") from None
+        if not isinstance(values, dict):
+            raise ConfigError(f"configuration must be a JSON object, not {type(values).__name__}")
+        known = {field.name for field in fields(cls)}
+        for name in values:
+            if name not in known:
+                raise ConfigError(f"configuration has no field {name!r}; it has {', '.join(sorted(known))}")
+        return cls(**values)
+
+    @property
+    def digest(self) -> bytes:
+        """First 8 bytes of the SHA-256 of :meth:`to_json`: what programs and devices are matched by."""
+        return hashlib.sha256(self.to_json().encode()).digest()[:8]
+
+    def __str__(self) -> str:
+        """Short name, e.g. ``16x4 w8 d4``."""
+        return f"{self.rows}x{self.cols} w{self.weight_bits} d{self.digit_bits}"

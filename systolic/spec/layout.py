@@ -1,0 +1,168 @@
+"""How tensors, weights, parameters and tables lie in scratchpad words.
+
+Words are Python integers or rows of bytes, little-endian. A word holds one digit for each PE row:
+bits ``row * digit_bits .. (row + 1) * digit_bits - 1``.
+
+Activations
+    ``[pixel][channel block of rows][digit]``; codes are unsigned, most significant digit first. The
+    code of an ``act_bits`` activation has ``digits = ceil(act_bits / digit_bits)`` digits, zero-extended.
+Weights
+    One tile is ``rows`` x ``cols`` two's complement weights. Word ``c * weight_digits + j`` carries digit
+    j of column c's weights (most significant first, sign-extended): they march in like activations, and
+    a PE keeps the last ``weight_bits`` bits it saw while its column was addressed.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from systolic.spec.config import ArrayConfig
+
+
+def pack_words(digits: np.ndarray, config: ArrayConfig) -> bytes:
+    """Words of an array of digits.
+
+    Parameters
+    ----------
+    digits : ndarray of int, shape (..., rows)
+        Values 0 .. 2**digit_bits - 1.
+    config : ArrayConfig
+        Gives ``rows``, ``digit_bits`` and the word's width.
+
+    Returns
+    -------
+    bytes
+        ``word_bytes`` for each leading index, in C order.
+    """
+    flat = np.ascontiguousarray(digits, dtype=np.uint8).reshape(-1, config.rows)
+    bits = np.unpackbits(flat[:, :, None], axis=2, bitorder="little", count=config.digit_bits)
+    padded = np.zeros((len(flat), config.word_bits), np.uint8)
+    padded[:, : config.rows * config.digit_bits] = bits.reshape(len(flat), -1)
+    return np.packbits(padded, axis=1, bitorder="little").tobytes()
+
+
+def unpack_words(data: bytes, config: ArrayConfig) -> np.ndarray:
+    """Digits of words: the inverse of :func:`pack_words`, ndarray of uint8, shape (words, rows)."""
+    words = np.frombuffer(data, np.uint8).reshape(-1, config.word_bytes)
+    bits = np.unpackbits(words, axis=1, bitorder="little", count=config.rows * config.digit_bits)
+    planes = bits.reshape(len(words), config.rows, config.digit_bits)
+    return np.packbits(planes, axis=2, bitorder="little")[:, :, 0]
+
+
+def split_digits(codes: np.ndarray, digits: int, digit_bits: int) -> np.ndarray:
+    """Digits of codes, most significant first.
+
+    Parameters
+    ----------
+    codes : ndarray of int
+        Two's complement or unsigned integers; only the low ``digits * digit_bits`` bits count.
+    digits : int
+        Digits per code.
+    digit_bits : int
+        Bits per digit.
+
+    Returns
+    -------
+    ndarray of int64, shape (digits, *codes.shape)
+    """
+    shifts = np.arange(digits - 1, -1, -1) * digit_bits
+    wide = np.asarray(codes, np.int64)
+    return wide[None] >> shifts.reshape(-1, *[1] * wide.ndim) & (1 << digit_bits) - 1
+
+
+def join_digits(digits: np.ndarray, digit_bits: int) -> np.ndarray:
+    """Unsigned codes of digits along the first axis, most significant first (int64)."""
+    codes = np.zeros(digits.shape[1:], np.int64)
+    for digit in digits:
+        codes = codes << digit_bits | digit
+    return codes
+
+
+def pack_activations(codes: np.ndarray, act_bits: int, config: ArrayConfig) -> bytes:
+    """Words of activation codes.
+
+    Parameters
+    ----------
+    codes : ndarray of int, shape (pixels, channels)
+        Unsigned codes below ``2**act_bits``; channels are filled up with 0 to whole blocks.
+    act_bits : int, 1..8
+        Bits of an activation.
+    config : ArrayConfig
+        The array.
+
+    Returns
+    -------
+    bytes
+        ``pixels * blocks * digits`` words.
+    """
+    pixels, channels = codes.shape
+    blocks = -(-channels // config.rows)
+    padded = np.zeros((pixels, blocks * config.rows), np.int64)
+    padded[:, :channels] = codes
+    digits = split_digits(padded, config.digits(act_bits), config.digit_bits)
+    ordered = digits.reshape(-1, pixels, blocks, config.rows).transpose(1, 2, 0, 3)
+    return pack_words(ordered, config)
+
+
+def unpack_activations(data: bytes, channels: int, act_bits: int, config: ArrayConfig) -> np.ndarray:
+    """Codes of activation words: the inverse of :func:`pack_activations`, int64 (pixels, channels)."""
+    blocks, digits = -(-channels // config.rows), config.digits(act_bits)
+    words = unpack_words(data, config).reshape(-1, blocks, digits, config.rows)
+    codes = join_digits(words.transpose(2, 0, 1, 3).astype(np.int64), config.digit_bits)
+    return codes.reshape(len(words), -1)[:, :channels]
+
+
+def pack_weights(tile: np.ndarray, config: ArrayConfig) -> bytes:
+    """Words of one weight tile.
+
+    Parameters
+    ----------
+    tile : ndarray of int, shape (rows, cols)
+        Weights in ``weight_bits`` bits, two's complement.
+    config : ArrayConfig
+        The array.
+
+    Returns
+    -------
+    bytes
+        ``weight_words`` words.
+
+    Raises
+    ------
+    ValueError
+        If a weight does not fit.
+    """
+    limit = 1 << config.weight_bits - 1
+    if tile.min() < -limit or tile.max() >= limit:
+        raise ValueError(f"weights must be between {-limit} and {limit - 1}, not {tile.min()} .. {tile.max()}")
+    digits = split_digits(tile, config.weight_digits, config.digit_bits)
+    return pack_words(digits.transpose(2, 0, 1), config)
+
+
+def unpack_weights(data: bytes, config: ArrayConfig) -> np.ndarray:
+    """Weights of a tile's words: the inverse of :func:`pack_weights`, int64 (rows, cols)."""
+    words = unpack_words(data, config).reshape(config.cols, config.weight_digits, config.rows)
+    codes = join_digits(words.transpose(1, 2, 0).astype(np.int64), config.digit_bits)
+    codes &= (1 << config.weight_bits) - 1
+    return codes - (codes >> config.weight_bits - 1 << config.weight_bits)
+
+
+def pack_parameters(channels: Sequence[tuple[int, int, int]], config: ArrayConfig) -> bytes:
+    """Words of channels' (bias, multiplier, round), each filled up to whole words."""
+    data = bytearray()
+    for bias, multiplier, rounding in channels:
+        value = bias & 0xFFFF_FFFF | multiplier << 32 | rounding << 80
+        data += value.to_bytes(config.parameter_words * config.word_bytes, "little")
+    return bytes(data)
+
+
+def pack_units(units: Sequence[int], config: ArrayConfig) -> bytes:
+    """Words of 16-bit units (offset or table entries), filled up to whole words."""
+    data = np.asarray(units, np.uint16).astype("<u2").tobytes()
+    return data + bytes(-len(data) % config.word_bytes)
+
+
+def pack_instructions(instructions: Sequence[int], config: ArrayConfig) -> bytes:
+    """Words of encoded 64-bit instructions."""
+    length = config.instruction_words * config.word_bytes
+    return b"".join(code.to_bytes(8, "little").ljust(length, b"\0") for code in instructions)

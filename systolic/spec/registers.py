@@ -1,0 +1,81 @@
+"""What the host sees of the accelerator: commands on its byte streams, identity and counters.
+
+Commands are six bytes, ``opcode, flags, addr (16 bits), count (16 bits)``, little-endian; an addressed
+unit is a scratchpad word. They are taken one at a time, while no program runs:
+
+=========== ======================================= ==========================================
+command     then, to the accelerator                then, from the accelerator
+=========== ======================================= ==========================================
+WRITE       ``count`` words                         nothing
+READ        nothing                                 ``count`` words
+RUN         nothing                                 one byte, :class:`Status`, when it stops
+REGISTERS   nothing                                 the :data:`REGISTER_BYTES` register bytes
+=========== ======================================= ==========================================
+
+``count`` is 1..65535; 0 counts as 65536. RUN starts at ``addr``; with flag :data:`FLAG_STEP` it pauses at
+every SYNC, and with :data:`FLAG_RESUME` it goes on from there (``addr`` is then ignored).
+"""
+
+import struct
+from dataclasses import dataclass
+from enum import IntEnum
+
+from systolic.spec.config import ArrayConfig
+
+MAGIC = b"SYST"
+VERSION = 1
+IDENTITY_BYTES = 16
+REGISTER_BYTES = 24
+
+FLAG_STEP = 1
+FLAG_RESUME = 2
+
+
+class Command(IntEnum):
+    """First byte of a command."""
+
+    WRITE = 1
+    READ = 2
+    RUN = 3
+    REGISTERS = 4
+
+
+class Status(IntEnum):
+    """Answer to a RUN."""
+
+    HALTED = 0
+    PAUSED = 1
+
+
+def encode_command(command: Command, *, addr: int = 0, count: int = 0, flags: int = 0) -> bytes:
+    """Six bytes of a command."""
+    return struct.pack("<BBHH", command, flags, addr, count & 0xFFFF)
+
+
+def identity(config: ArrayConfig) -> bytes:
+    """The 16 identity bytes: magic, version, 3 reserved bytes, digest of the configuration."""
+    return MAGIC + bytes([VERSION, 0, 0, 0]) + config.digest
+
+
+@dataclass(frozen=True)
+class Registers:
+    """What REGISTERS answers.
+
+    Parameters
+    ----------
+    identity : bytes
+        See :func:`identity`.
+    cycles : int
+        Cycles since the last RUN without FLAG_RESUME, standing still while paused, modulo 2**32.
+    busy_cycles : int
+        Those of them in which the array was given activations.
+    """
+
+    identity: bytes
+    cycles: int
+    busy_cycles: int
+
+    @classmethod
+    def decode(cls, data: bytes) -> "Registers":
+        """Registers of the 24 bytes: identity, cycles, busy_cycles."""
+        return cls(data[:IDENTITY_BYTES], *struct.unpack("<II", data[IDENTITY_BYTES:]))

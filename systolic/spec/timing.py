@@ -1,0 +1,79 @@
+"""Cycles of each instruction: the formulas that gateware and cycle model share.
+
+Time is counted from the first fetch of a program (cycle 0). The mover executes in order; ``start`` is the
+cycle of an instruction's first fetch, ``drain_free`` the first cycle in which the drain engine is idle.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from systolic.spec.config import ArrayConfig
+from systolic.spec.isa import Drain, Instruction, Load, LoadTarget, Matmul, Output, Store, Sync
+
+
+@dataclass(frozen=True)
+class Machine:
+    """State of the two engines between instructions.
+
+    Parameters
+    ----------
+    cycle : int
+        Cycle in which the next instruction's fetch begins.
+    drain_free : int
+        First cycle in which the drain engine is idle.
+    interval : int
+        Cycles per drained accumulator, as set by the last OUTPUT.
+    busy_cycles : int
+        Cycles so far in which the array was given activations.
+    """
+
+    cycle: int = 0
+    drain_free: int = 0
+    interval: int = 1
+    busy_cycles: int = 0
+
+
+def action_cycles(instruction: Instruction, config: ArrayConfig) -> int:
+    """Cycles the mover is held by an instruction after its decode cycle."""
+    match instruction:
+        case Load(target=LoadTarget.PARAMETERS):
+            return 1 + instruction.count * config.parameter_words
+        case Load():
+            return 1 + instruction.count
+        case Matmul():
+            return config.weight_cycles + instruction.count * instruction.digits
+        case Store():
+            return 2 + instruction.count * instruction.digits
+    return 0
+
+
+def drain_cycles(instruction: Drain, interval: int, config: ArrayConfig) -> int:
+    """Cycles from the one after a DRAIN's decode until the drain engine is idle again."""
+    slots = instruction.count * instruction.cols * instruction.window * instruction.parts
+    return config.flush_cycles + slots * interval + config.drain_latency
+
+
+def advance(machine: Machine, instruction: Instruction, config: ArrayConfig) -> Machine:
+    """Machine after one instruction."""
+    decode = machine.cycle + config.fetch_cycles - 1
+    if instruction.waits:
+        decode = max(decode, machine.drain_free)
+    drain_free, interval, busy = machine.drain_free, machine.interval, machine.busy_cycles
+    match instruction:
+        case Drain():
+            drain_free = decode + 1 + drain_cycles(instruction, interval, config)
+        case Output():
+            interval = instruction.interval
+        case Matmul():
+            busy += instruction.count * instruction.digits
+    return Machine(decode + 1 + action_cycles(instruction, config), drain_free, interval, busy)
+
+
+def program_cycles(instructions: Iterable[Instruction], config: ArrayConfig) -> list[Machine]:
+    """Machine after each SYNC: what the counters hold when the layers of a program end."""
+    machine, marks = Machine(), []
+    for instruction in instructions:
+        machine = advance(machine, instruction, config)
+        if isinstance(instruction, Sync):
+            marks.append(machine)
+    return marks
