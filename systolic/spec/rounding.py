@@ -1,0 +1,41 @@
+"""The requantizer's fixed-point format: what gateware, mapper and simulators must agree on.
+
+Free of numpy, so that the gateware can import it; :mod:`systolic.spec.arithmetic` says what the
+numbers mean.
+"""
+
+from enum import Enum
+
+__all__ = [
+    "FRACTION_BITS",
+    "MULTIPLIER_BITS",
+    "ROUND_BITS",
+    "ROUND_POSITION",
+    "Rounding",
+    "SATURATION",
+]
+
+FRACTION_BITS = 47
+"""Bits after the binary point of a product ``acc * multiplier``."""
+
+MULTIPLIER_BITS = 48
+"""Width of an unsigned multiplier: real factors up to (not including) 2."""
+
+ROUND_BITS = 16
+"""Width of the rounding constant that makes two roundings one addition."""
+
+ROUND_POSITION = 30
+"""Weight of the rounding constant's lowest bit in the product, as a power of two."""
+
+SATURATION = 255
+"""A result of this magnitude or more drives any unsigned 8-bit code to the clamp's limit."""
+
+
+class Rounding(Enum):
+    """How a scaled accumulator becomes an integer."""
+
+    TFLITE = "tflite"
+    """Two roundings, the second half away from zero: tflite-micro's kernels."""
+
+    ONNX = "onnx"
+    """A float32 product, then half to even: ONNX Runtime."""
