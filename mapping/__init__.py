@@ -1,0 +1,1 @@
+"""The mapper: from a quantized network, a graph of typed nodes, to a program for the array."""

@@ -1,0 +1,38 @@
+"""Node kinds of the network graph: what each computes, its limits and its type rule.
+
+:mod:`mapping.reference` gives every node its exact integer meaning.
+"""
+
+from mapping.ops.movement import Concat, Pad, Reshape
+from mapping.ops.node import Input, Node
+from mapping.ops.pointwise import Clamp, Lut, Requantize, RequantizeOnnx, RequantizeTflite
+from mapping.ops.pooling import AvgPool2d, GlobalAvgPool, MaxPool2d
+from mapping.ops.types import AccType, ActType, ElementType, GraphError, TensorType
+from mapping.ops.weighted import Add, Conv2d, MatMul, Weighted
+from mapping.ops.window import Padding
+
+__all__ = [
+    "AccType",
+    "ActType",
+    "Add",
+    "AvgPool2d",
+    "Clamp",
+    "Concat",
+    "Conv2d",
+    "ElementType",
+    "GlobalAvgPool",
+    "GraphError",
+    "Input",
+    "Lut",
+    "MatMul",
+    "MaxPool2d",
+    "Node",
+    "Pad",
+    "Padding",
+    "Requantize",
+    "RequantizeOnnx",
+    "RequantizeTflite",
+    "Reshape",
+    "TensorType",
+    "Weighted",
+]
