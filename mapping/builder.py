@@ -282,8 +282,9 @@ def _padding(
         return Padding()
     if pad != "same":
         return Padding(*pad)
+    if min(*stride, *dilation) < 1:
+        return Padding()  # the node itself refuses these, and wrong ranks, by name
     sides: list[int] = []
-    # A wrong rank leaves too few pairs; the node itself refuses it by name.
     for extent, taps, step, spread in zip(shape[:2], kernel, stride, dilation, strict=False):
         windows = -(-extent // step)
         total = max((windows - 1) * step + (taps - 1) * spread + 1 - extent, 0)

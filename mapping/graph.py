@@ -131,7 +131,7 @@ class Graph:
         ]
         for node_id, node in self.order():
             call = f"{node.KIND}({', '.join(map(str, node.inputs))})" if node.inputs else node.KIND
-            name = f" '{node.name}'" if node.name else ""
+            name = f" {node.name!r}" if node.name else ""
             details = _details(node, self.macs(node_id))
             lines.append(
                 f"{node_id:3d} {call + name:<30s} -> {self.types[node_id]}"

@@ -33,7 +33,7 @@ class Node:
     @property
     def label(self) -> str:
         """Kind and, if there is one, name: how messages call this node."""
-        return f"{self.KIND} '{self.name}'" if self.name else self.KIND
+        return f"{self.KIND} {self.name!r}" if self.name else self.KIND
 
     def __post_init__(self) -> None:
         if len(self.inputs) != self.ARITY:
