@@ -19,7 +19,7 @@ import os
 import struct
 import tempfile
 import zlib
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
@@ -232,7 +232,7 @@ def _inflate(packed: bytes, length: int) -> bytes:
 
 
 def _decode_info(value: Any) -> NetworkInfo:
-    names = {field.name for field in fields(NetworkInfo)}
+    names = {item.name for item in fields(NetworkInfo)}
     if not isinstance(value, dict) or set(value) != names:
         raise ValueError(f"info must be an object with exactly: {', '.join(sorted(names))}")
     if not isinstance(value["labels"], list):
@@ -241,5 +241,6 @@ def _decode_info(value: Any) -> NetworkInfo:
 
 
 def _is_number(value: object) -> bool:
-    is_real = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_real and -1e300 < value < 1e300  # false for NaN; an integer may have any length
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    return -1e300 < value < 1e300  # false for NaN; an integer may have any length
