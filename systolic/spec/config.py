@@ -53,8 +53,8 @@ class ArrayConfig:
         Accumulators per column in each of the two halves.
     scratchpad_words : int, 64..65536
         Words of the scratchpad; a word is what the array eats in a cycle.
-    out_depth : int, 16..1024, power of two
-        Words of the output buffer per block of ``rows`` channels.
+    out_pixels : int, 16..256, power of two
+        Pixels the output buffer holds (per block of ``rows`` channels).
     requantize_cycles : int
         Cycles the requantizer's multiplier takes per result, one of :data:`REQUANTIZE_CYCLES`.
     multiplier : "dsp" or "fabric"
@@ -79,7 +79,7 @@ class ArrayConfig:
     acc_bits: int = 32
     acc_depth: int = 128
     scratchpad_words: int = 16384
-    out_depth: int = 256
+    out_pixels: int = 128
     requantize_cycles: int = 2
     multiplier: Literal["dsp", "fabric"] = "dsp"
     skew: Literal["memory", "registers"] = "memory"
@@ -99,7 +99,7 @@ class ArrayConfig:
         self._check_range("acc_bits", 16, 32)
         self._check_range("acc_depth", 16, 256, power_of_two=True)
         self._check_range("scratchpad_words", 64, 65536)
-        self._check_range("out_depth", 16, 1024, power_of_two=True)
+        self._check_range("out_pixels", 16, 256, power_of_two=True)
         self._check_choice("requantize_cycles", REQUANTIZE_CYCLES)
         self._check_choice("multiplier", ("dsp", "fabric"))
         self._check_choice("skew", ("memory", "registers"))
@@ -237,7 +237,7 @@ class ArrayConfig:
         its sum enters column 0's shift-and-add ``column_latency`` later, is added in the next cycle,
         written in the one after, and each further column follows a cycle later.
         """
-        return max(1, self.column_latency + self.cols + 2 - self.fetch_cycles)
+        return max(1, self.column_latency + self.cols + 1 - self.fetch_cycles)
 
     @property
     def drain_latency(self) -> int:

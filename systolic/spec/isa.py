@@ -221,9 +221,8 @@ class Drain(Instruction):
     (``parts``), in this order, outermost first, accumulator ``(p * window + w) * parts + q`` of
     column c is drained. Parts join to one value (``value = (value << weight_bits) + part``, first
     part on top of nothing, bias added once); the largest result of a window becomes channel
-    ``row + c`` of buffer pixel p, i.e. row ``(row + c) % rows`` of the words
-    ``p * digits .. p * digits + digits - 1`` of block ``(row + c) // rows``. Column c uses parameters
-    ``start + c``.
+    ``row + c`` of buffer pixel p: row ``(row + c) % rows`` of block ``(row + c) // rows``. Column c
+    uses parameters ``start + c`` (modulo 256). ``count`` is at most ``ArrayConfig.out_pixels``.
     """
 
     OPCODE = Opcode.DRAIN

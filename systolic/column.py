@@ -1,0 +1,148 @@
+"""Below the array: join a column's lanes and digits, and add the result up in accumulator RAM."""
+
+from amaranth import Module, Mux, Signal, signed
+from amaranth.lib import data, memory, wiring
+from amaranth.lib.wiring import In, Out
+
+
+class Merge(wiring.Component):
+    """Join the lanes of a column: ``o = sum(i[lane] << lane)``, in a pipelined adder tree.
+
+    Latency :attr:`latency` cycles, one per level, throughput 1 per cycle.
+
+    Parameters
+    ----------
+    psum_bits : int
+        Bits of a lane's sum.
+    lanes : int
+        Lanes, ``digit_bits``.
+
+    Members
+    -------
+    i : ``In(ArrayLayout(signed(psum_bits), lanes))``
+        Sums by lane, least significant first.
+    o : ``Out(signed(psum_bits + lanes))``
+        Joined sum. It cannot overflow: a digit is below ``2**lanes``.
+    """
+
+    def __init__(self, *, psum_bits: int, lanes: int):
+        self._lanes = lanes
+        super().__init__(
+            {
+                "i": In(data.ArrayLayout(signed(psum_bits), lanes)),
+                "o": Out(signed(psum_bits + lanes)),
+            }
+        )
+
+    @property
+    def latency(self) -> int:
+        """Levels of the tree."""
+        return (self._lanes - 1).bit_length()
+
+    def elaborate(self, platform):
+        m = Module()
+        # Terms with the weight of their least significant bit.
+        terms = [(lane, self.i[lane]) for lane in range(self._lanes)]
+        for level in range(self.latency):
+            joined = []
+            for index in range(0, len(terms), 2):
+                shift, low = terms[index]
+                name = f"level_{level}_{index // 2}"
+                if index + 1 < len(terms):
+                    high_shift, high = terms[index + 1]
+                    total = low + (high << high_shift - shift)
+                    # A pair spans this many bits of the digit.
+                    width = min(len(total), len(self.o) - shift)
+                    term = Signal(signed(width), name=name)
+                    m.d.sync += term.eq(total)
+                else:
+                    term = Signal(signed(len(low)), name=name)
+                    m.d.sync += term.eq(low)
+                joined.append((shift, term))
+            terms = joined
+        m.d.comb += self.o.eq(terms[0][1])
+        return m
+
+
+class Column(wiring.Component):
+    """A column's shift-and-add over digits and its accumulator RAM.
+
+    ``token_i`` goes with the digit that enters in the same cycle::
+
+        digit = digit_i if token.first_digit else (digit << digit_bits) + digit_i    (cycle 0)
+        acc[token.addr] = digit if token.first else acc[token.addr] + digit          (cycles 1, 2)
+
+    where the second line happens only for ``token.commit``. The old value is read in cycle 0, the sum
+    formed in cycle 1 and written in cycle 2, so an address may be used again three cycles later.
+    The RAM has a second read port for the drain.
+
+    Parameters
+    ----------
+    digit_bits, merged_bits, sum_bits, acc_bits : int
+        Bits of a digit, of the incoming sum, of the sum over all digits, of an accumulator.
+    addr_bits : int
+        Bits of an accumulator's address.
+
+    Members
+    -------
+    digit_i : ``In(signed(merged_bits))``
+        Column sum of one digit.
+    token_i : ``In(token_layout(addr_bits))``
+        What to do with it.
+    token_o : ``Out(token_layout(addr_bits))``
+        The token for the next column, a cycle later.
+    drain_addr_i : ``In(addr_bits)``
+        Accumulator to read.
+    drain_o : ``Out(signed(acc_bits))``
+        Its value, a cycle later.
+    """
+
+    def __init__(self, *, digit_bits: int, merged_bits: int, sum_bits: int, acc_bits: int, addr_bits: int):
+        self._digit_bits = digit_bits
+        self._sum_bits = sum_bits
+        token = token_layout(addr_bits)
+        super().__init__(
+            {
+                "digit_i": In(signed(merged_bits)),
+                "token_i": In(token),
+                "token_o": Out(token),
+                "drain_addr_i": In(addr_bits),
+                "drain_o": Out(signed(acc_bits)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.acc = acc = memory.Memory(
+            shape=signed(len(self.drain_o)),
+            depth=1 << len(self.drain_addr_i),
+            init=[],
+            attrs={"ram_style": "block"},
+        )
+        write, old, drain = acc.write_port(), acc.read_port(), acc.read_port()
+        m.d.comb += [drain.addr.eq(self.drain_addr_i), self.drain_o.eq(drain.data)]
+
+        # Cycle 0: digits, most significant first. (Both adders here end in a multiplexer for the
+        # sake of one logic cell per bit, like the PE's.)
+        token = self.token_i
+        digits = Signal(signed(self._sum_bits))
+        shifted = digits << self._digit_bits
+        m.d.sync += digits.eq(Mux(token.first_digit, self.digit_i, shifted + self.digit_i))
+        m.d.sync += self.token_o.eq(token)
+        m.d.comb += old.addr.eq(token.addr)
+
+        # Cycle 1: add to what the earlier tiles left.
+        total = Signal.like(self.drain_o)
+        m.d.sync += total.eq(Mux(self.token_o.first, digits, old.data + digits))
+        addr = Signal.like(token.addr)
+        commit = Signal()
+        m.d.sync += [addr.eq(self.token_o.addr), commit.eq(self.token_o.commit)]
+
+        # Cycle 2: write.
+        m.d.comb += [write.addr.eq(addr), write.data.eq(total), write.en.eq(commit)]
+        return m
+
+
+def token_layout(addr_bits: int) -> data.StructLayout:
+    """What accompanies a digit through the columns: see :class:`Column`."""
+    return data.StructLayout({"first_digit": 1, "commit": 1, "first": 1, "addr": addr_bits})
