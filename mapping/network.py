@@ -95,7 +95,7 @@ class Network:
     """
 
     graph: Graph
-    info: NetworkInfo = NetworkInfo()
+    info: NetworkInfo = field(default_factory=NetworkInfo)
 
     def quantize_input(self, values: ArrayLike) -> NDArray[np.int64]:
         """Real values as the first input's integers: nearest (ties to even), held to its range.
