@@ -17,6 +17,7 @@ from systolic.spec.rounding import (
     ROUND_BITS,
     ROUND_POSITION,
     SATURATION,
+    TIE_BITS,
     Rounding,
 )
 
@@ -137,17 +138,27 @@ def requantize_hardware(
 ) -> IntArray:
     """Scale accumulators by ``multiplier / 2**47`` as the gateware does.
 
-    With ``a = acc + bias``, ``s = a < 0`` and ``P = |a| * multiplier``::
+    With ``a = acc + bias`` and ``P = a * multiplier``, all in two's complement::
 
-        tflite:  y = (P + (round_constant << 30) + (1 << 46) - s) >> 47
-        onnx:    q = P >> 47,  D = (P mod 2**47) - 2**46,  k = floor(log2(q)), -1 if q is 0
-                 y = q + (q & 1)   where -2**(k + 23) <= D < 2**(k + 23)    a tie, to even
+        tflite:  y = (P + (1 << 46) + (round_constant << 30)) >> 47    if a >= 0
+                 y = (P + (1 << 46) - (round_constant << 30)) >> 47    if a < 0
+
+        onnx:    q = P >> 47,  D = (P mod 2**47) - 2**46
+                 k = floor(log2(q if a >= 0 else ~q)), -1 for 0
+                 y = q + (q & 1)   where -2**(k + 23) <= D < 2**(k + 23): a tie, to even
                  y = q + (D >= 0)  elsewhere
 
-    and the result is ``-y`` where ``s``. The window of the second form is half a float32 ulp
-    (``2**(k - 23)``) on both sides of a tie: there, the float32 product *is* the tie. A product
-    exactly half an ulp above the tie rounds down to it (half to even) and yet lies outside: the
-    mapper sees it and avoids it. The window stops growing at ``k = 7``: larger results saturate.
+    Why the first is tflite-micro's two roundings: let ``P = a * M31 * 2**g``, with the right shift
+    ``16 - g``. The high multiplication adds ``2**30`` before it drops 31 bits, the division half of
+    what it drops after that; a floor of a floor is one floor, and the addends become
+    ``2**(30 + g)`` and ``2**46``. Both work on the magnitude, less one below zero for the first;
+    ``-floor((|P| + C - 1) / 2**47)`` is ``floor((P + 2**47 - C) / 2**47)``.
+
+    Why the second is ONNX Runtime's: a float32 product has 24 bits, so whatever lies within half
+    an ulp (``2**(k - 24)``) of a tie becomes the tie. One product may differ, the one exactly half
+    an ulp on the far side of a tie, which float32 draws to the tie as well. So may accumulators of
+    more than 24 bits. ``mapping.quantize`` proves for every channel that neither happens. The
+    window stops growing at ``k = 7``: larger results saturate as codes.
 
     Parameters
     ----------
@@ -158,7 +169,7 @@ def requantize_hardware(
     multiplier : array of int, broadcast against ``acc``
         Unsigned, 48 bits.
     round_constant : array of int, broadcast against ``acc``
-        Unsigned, 16 bits; the first of two roundings. Ignored by the onnx form.
+        0..2**15, 0 or a power of two: the first of two roundings. Ignored by the onnx form.
     rounding : Rounding
         Which form.
 
@@ -176,34 +187,30 @@ def requantize_hardware(
     bias = _as_int64("bias", bias, _INT32.min, _INT32.max)
     biased = _as_int64("acc + bias", acc + bias, _INT32.min, _INT32.max)
     multiplier = _as_int64("multiplier", multiplier, 0, (1 << MULTIPLIER_BITS) - 1)
-    constant = _as_int64("round_constant", round_constant, 0, (1 << ROUND_BITS) - 1)
+    constant = _as_int64("round_constant", round_constant, 0, 1 << (ROUND_BITS - 1))
+    if np.any(constant & (constant - 1)):
+        raise ValueError("round_constant must be 0 or a power of two")
 
     # P = high * 2**24 + low
-    magnitude = np.abs(biased)
-    low = magnitude * (multiplier & _LIMB_MASK)
-    high = magnitude * (multiplier >> _LIMB_BITS) + (low >> _LIMB_BITS)
-    low &= _LIMB_MASK
-
-    negative = biased < 0
-    if rounding is Rounding.TFLITE:
-        high += constant << (ROUND_POSITION - _LIMB_BITS)
-        high += 1 << (FRACTION_BITS - 1 - _LIMB_BITS)
-        high -= negative & (low == 0)  # the borrow of "- s"
-        y = high >> (FRACTION_BITS - _LIMB_BITS)
-    else:
-        y = _half_to_even(high, low)
-    return np.where(negative, -y, y)
+    low = biased * (multiplier & _LIMB_MASK)
+    high = biased * (multiplier >> _LIMB_BITS) + (low >> _LIMB_BITS)
+    if rounding is Rounding.ONNX:
+        return _round_half_to_even(high, low & _LIMB_MASK, biased < 0)
+    high += 1 << (FRACTION_BITS - 1 - _LIMB_BITS)
+    high += np.where(biased < 0, -constant, constant) << (ROUND_POSITION - _LIMB_BITS)
+    return high >> (FRACTION_BITS - _LIMB_BITS)
 
 
-def _half_to_even(high: IntArray, low: IntArray) -> IntArray:
-    """Round ``high * 2**24 + low`` in units of ``2**47``, float32 ties to even."""
+def _round_half_to_even(high: IntArray, low: IntArray, is_negative: NDArray[np.bool_]) -> IntArray:
+    """Round ``high * 2**24 + low`` in units of ``2**47``, what float32 takes for a tie to even."""
     whole_shift = FRACTION_BITS - _LIMB_BITS
     q = high >> whole_shift
     distance = ((high & ((1 << whole_shift) - 1)) << _LIMB_BITS) + low - (1 << (FRACTION_BITS - 1))
-    # frexp(q) = (m, e) with 0.5 <= m < 1 is exact here: e is the bit length of q, 0 for 0
-    bit_length = np.frexp(np.minimum(q, SATURATION).astype(np.float64))[1].astype(np.int64)
-    half_ulp = np.int64(1) << (bit_length - 1 + FRACTION_BITS - 24)
-    is_tie = (distance >= -half_ulp) & (distance < half_ulp)
+    magnitude = np.minimum(np.where(is_negative, ~q, q), SATURATION)
+    # frexp's exponent is the bit length here, k + 1
+    bit_length = np.frexp(magnitude.astype(np.float64))[1].astype(np.int64)
+    window = np.int64(1) << (bit_length + FRACTION_BITS - TIE_BITS)
+    is_tie = (distance >= -window) & (distance < window)
     return q + np.where(is_tie, q & 1, distance >= 0)
 
 

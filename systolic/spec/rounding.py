@@ -11,8 +11,9 @@ __all__ = [
     "MULTIPLIER_BITS",
     "ROUND_BITS",
     "ROUND_POSITION",
-    "Rounding",
     "SATURATION",
+    "TIE_BITS",
+    "Rounding",
 ]
 
 FRACTION_BITS = 47
@@ -22,10 +23,13 @@ MULTIPLIER_BITS = 48
 """Width of an unsigned multiplier: real factors up to (not including) 2."""
 
 ROUND_BITS = 16
-"""Width of the rounding constant that makes two roundings one addition."""
+"""Width of the rounding constant that makes two roundings one addition: 0 or a power of two."""
 
 ROUND_POSITION = 30
 """Weight of the rounding constant's lowest bit in the product, as a power of two."""
+
+TIE_BITS = 25
+"""Fraction bits that decide what a float32 product rounds to: one and the tie window's 24."""
 
 SATURATION = 255
 """A result of this magnitude or more drives any unsigned 8-bit code to the clamp's limit."""

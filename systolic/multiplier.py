@@ -1,0 +1,240 @@
+"""Multipliers of the requantizer: accumulator times 48-bit multiplier, plus a rounding constant.
+
+Two components with the same ports: one for DSP blocks, one for plain logic cells. Both compute
+``a * multiplier + (constant << 30)`` without loss and hand out what lies above and just below the
+binary point (:data:`~systolic.spec.rounding.FRACTION_BITS`).
+"""
+
+from amaranth import Cat, Const, Module, Mux, Signal, Value, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from systolic.spec.rounding import (
+    MULTIPLIER_BITS,
+    ROUND_BITS,
+    ROUND_POSITION,
+    TIE_BITS,
+)
+
+__all__ = ["DspMultiplier", "FabricMultiplier"]
+
+LIMB_BITS = 12
+"""Multiplier bits per DSP: 28-bit products leave a 32-bit DSP room for the chain's carries."""
+
+LOW_BITS = 16
+"""Width of the lower, unsigned limb of ``a``."""
+
+ROWS_PER_STAGE = 2
+"""Adder rows between two registers of the fabric multiplier."""
+
+
+def _delay(m: Module, name: str, value: Value, cycles: int) -> Value:
+    """Value ``cycles`` later, in registers without reset, as DSP blocks have them."""
+    for cycle in range(cycles):
+        register = Signal(value.shape(), name=f"{name}_{cycle}", reset_less=True)
+        m.d.sync += register.eq(value)
+        value = register
+    return value
+
+
+class DspMultiplier(wiring.Component):
+    """Product in a chain of eight 16 x 16 multiply-add blocks.
+
+    ``a`` is cut into a low unsigned and a high signed limb, the multiplier into four limbs of 12
+    bits. The eight products are added in the order of their weights: each takes what the running
+    sum has above its own weight as its addend, so that all carries run inside the DSP blocks, and
+    the bits that fall out below are the result's lower ones. Two additions are made per cycle.
+
+    Latency 5 cycles. Throughput one per cycle if ``cycles`` is 1; otherwise one per ``cycles``, and
+    the inputs must hold for so long: this stands in for delay registers. There is no flow control.
+
+    Parameters
+    ----------
+    acc_bits : int
+        Bits of ``a_i``, 18..32.
+    cycles : int
+        Cycles for which the inputs hold, at least 1.
+
+    Members
+    -------
+    a_i : ``In(signed(acc_bits))``
+        Accumulator, in cycle 0.
+    multiplier_i : ``In(48)``
+        Multiplier, in cycle 0.
+    constant_i : ``In(17)``
+        Rounding constant, at most ``3 << 15``, in cycle 1.
+    result_o : ``Out(signed(acc_bits + 1))``
+        Product above the binary point.
+    fraction_o : ``Out(25)``
+        The bits just below it.
+    """
+
+    LATENCY = 5
+    MULTIPLIER_OFFSET = 0
+
+    def __init__(self, *, acc_bits: int, cycles: int):
+        self._cycles = cycles
+        super().__init__(
+            {
+                "a_i": In(signed(acc_bits)),
+                "multiplier_i": In(MULTIPLIER_BITS),
+                "constant_i": In(ROUND_BITS + 1),
+                "result_o": Out(signed(acc_bits + 1)),
+                "fraction_o": Out(TIE_BITS),
+            }
+        )
+
+    def _product(self, m: Module, *, is_high: bool, limb: int, cycles: int) -> Value:
+        """Product of two limbs, ``cycles`` after the inputs."""
+        name = f"{'high' if is_high else 'low'}_{limb}"
+        factor = self.a_i[LOW_BITS:] if is_high else self.a_i[:LOW_BITS]
+        digit = self.multiplier_i.word_select(limb, LIMB_BITS)
+        # A DSP has three registers for this: inputs, partial products, product. Inputs that hold
+        # for two cycles need no fourth: in the second cycle the third one still has their product.
+        before = cycles - 3 if self._cycles == 1 and cycles > 3 else 0
+        inputs = 1 if cycles > 1 else 0
+        factor = _delay(m, f"{name}_factor", factor, before + inputs)
+        digit = _delay(m, f"{name}_digit", digit, before + inputs)
+        if is_high:
+            product = factor.as_signed() * Cat(digit, Const(0, 1)).as_signed()
+        else:
+            product = factor * digit
+        return _delay(m, f"{name}_product", product, min(cycles, 3) - inputs)
+
+    def elaborate(self, platform):
+        m = Module()
+        low = [self._product(m, is_high=False, limb=n, cycles=(1, 1, 2, 3)[n]) for n in range(4)]
+        high = [self._product(m, is_high=True, limb=n, cycles=(2, 3, 4, 4)[n]) for n in range(4)]
+        # The rounding constant's weight is 2**30. Its low 13 bits lie free above the addend of the
+        # second sum, the rest is added to the third's.
+        split = 13
+        later = self.constant_i[split:]
+        if self._cycles == 1:
+            later = _delay(m, "constant", later, 1)
+
+        # sum_n has the weight 2**(0, 12, 16, 24, 28, 36, 40, 52)[n]. Addends of unsigned products
+        # are sign-extended by hand: a mixed sum would cost a bit that DSP blocks do not have.
+        sum_0 = low[0]
+        sum_1 = Signal(32, reset_less=True)
+        sum_3 = Signal(30, reset_less=True)
+        sum_5 = Signal(30, reset_less=True)
+        sum_7 = Signal(signed(len(self.result_o) - 5), reset_less=True)
+        addend_1 = Cat(sum_0[LIMB_BITS:], Const(0, 2), self.constant_i[:split])
+        addend_2 = Cat(sum_1[4:31], sum_1[31] + later)
+        sum_2 = Signal(signed(32))
+        sum_4, sum_6 = Signal(signed(30)), Signal(signed(30))
+        m.d.comb += [
+            sum_2.eq(high[0] + addend_2.as_signed()),
+            sum_4.eq(high[1] + sum_3.as_signed()[4:].as_signed()),
+            sum_6.eq(high[2] + sum_5.as_signed()[4:].as_signed()),
+        ]
+        m.d.sync += [
+            sum_1.eq(low[1] + addend_1),
+            sum_3.eq(low[2] + _extend(sum_2[8:], len(sum_3))),
+            sum_5.eq(low[3] + _extend(sum_4[8:], len(sum_5))),
+            sum_7.eq(high[3] + sum_6[12:].as_signed()),
+        ]
+        bits_40 = _delay(m, "bits_40", sum_6[:12], 1)
+        fraction = Cat(
+            _delay(m, "bits_22", sum_2[6:8], 3),
+            _delay(m, "bits_24", sum_3[:4], 2),
+            _delay(m, "bits_28", sum_4[:8], 2),
+            _delay(m, "bits_36", sum_5[:4], 1),
+            bits_40[:7],
+        )
+        m.d.comb += [self.fraction_o.eq(fraction), self.result_o.eq(Cat(bits_40[7:], sum_7))]
+        return m
+
+
+def _extend(bits: Value, width: int) -> Value:
+    """Two's complement bits, sign-extended to ``width``."""
+    return Cat(bits, bits[-1].replicate(width - len(bits)))
+
+
+class FabricMultiplier(wiring.Component):
+    """Product in logic cells, ``48 / cycles`` multiplier bits (a digit) per cycle, lowest first.
+
+    One adder row per bit of the digit, two rows between registers, then a shifting accumulator::
+
+        product = (product >> digit_bits) + a * digit
+
+    The rounding constant enters as the row's first addend, digit by digit. Latency
+    :attr:`LATENCY` cycles, throughput one result per ``cycles``. There is no flow control.
+
+    Parameters
+    ----------
+    acc_bits : int
+        Bits of ``a_i``.
+    cycles : int
+        Cycles per result and for which the inputs hold: a divisor of 48, at least 4.
+
+    Members
+    -------
+    start_i : ``In(1)``
+        First cycle of ``multiplier_i``; again after ``cycles`` at the earliest.
+    a_i : ``In(signed(acc_bits))``
+        Accumulator, in cycle 0.
+    multiplier_i : ``In(48)``
+        Multiplier, in cycle -1.
+    constant_i : ``In(17)``
+        Rounding constant, at most ``3 << 15``, in cycle 1.
+    result_o : ``Out(signed(acc_bits + 1))``
+        Product above the binary point.
+    fraction_o : ``Out(25)``
+        The bits just below it.
+    """
+
+    MULTIPLIER_OFFSET = -1
+
+    def __init__(self, *, acc_bits: int, cycles: int):
+        self._cycles = cycles
+        self._digit_bits = MULTIPLIER_BITS // cycles
+        self._stages = -(-self._digit_bits // ROWS_PER_STAGE)
+        self.LATENCY = cycles + self._stages
+        super().__init__(
+            {
+                "start_i": In(1),
+                "a_i": In(signed(acc_bits)),
+                "multiplier_i": In(MULTIPLIER_BITS),
+                "constant_i": In(ROUND_BITS + 1),
+                "result_o": Out(signed(acc_bits + 1)),
+                "fraction_o": Out(TIE_BITS),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        width = self._digit_bits
+        step = Signal(range(self._cycles))
+        # Rests at 0, where it selects the first digit.
+        with m.If(step == self._cycles - 1):
+            m.d.sync += step.eq(0)
+        with m.Elif(self.start_i | (step != 0)):
+            m.d.sync += step.eq(step + 1)
+        digit = _delay(m, "digit", self.multiplier_i.word_select(step, width), 1)
+        constant = Cat(Const(0, ROUND_POSITION), self.constant_i, Const(0, 1))
+        carry = _delay(m, "constant", constant.word_select(step, width), 1)
+
+        factor, row = self.a_i, Cat(carry, Const(0, 1)).as_signed()
+        for bit in range(width):
+            # row grows by a bit with each row; Mux(bit, x + y, x) is one logic cell per bit
+            row = Mux(digit[bit], row + (factor << bit), row)
+            if bit % ROWS_PER_STAGE == ROWS_PER_STAGE - 1 or bit == width - 1:
+                row = _delay(m, f"row_{bit}", row, 1)
+                if bit < width - 1:
+                    factor = _delay(m, f"factor_{bit}", factor, 1)
+                    digit = _delay(m, f"digit_{bit}", digit, 1)
+        is_first = _delay(m, "is_first", step == 0, 1 + self._stages)
+
+        product = Signal(signed(len(self.a_i) + width), reset_less=True)
+        rest = product[width:].as_signed()
+        m.d.sync += product.eq(Mux(is_first, row, rest + row))
+        # Fraction bits leave at the low end, digit by digit.
+        fraction = Signal(TIE_BITS + width, reset_less=True)
+        m.d.sync += fraction.eq(Cat(fraction, product[:width])[width:])
+        below = Cat(fraction, product[: width - 1])
+        m.d.comb += [
+            self.result_o.eq(product[width - 1 :].as_signed()),
+            self.fraction_o.eq(below[len(below) - TIE_BITS :]),
+        ]
+        return m

@@ -1,0 +1,237 @@
+"""From accumulators to output codes: bias, multiplier, rounding, zero point, clamp."""
+
+from collections.abc import Collection
+
+from amaranth import Cat, Const, Module, Mux, Signal, Value, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from systolic.multiplier import DspMultiplier, FabricMultiplier
+from systolic.spec.rounding import MULTIPLIER_BITS, ROUND_BITS, TIE_BITS, Rounding
+
+__all__ = ["Requantizer"]
+
+CODE_BITS = 8
+"""Width of an output code; results of more bits saturate."""
+
+STYLES = {"dsp": DspMultiplier, "fabric": FabricMultiplier}
+"""Multiplier by name of its style."""
+
+
+class Requantizer(wiring.Component):
+    """Turns accumulators into codes, exactly as ``systolic.spec.arithmetic`` says.
+
+    An accumulator may come in several parts (weights wider than the array's), each in a slot of its
+    own, most significant first::
+
+        value = (bias if first else value << weight_bits) + acc
+        code  = clamp(zero + round(value * multiplier / 2**47), lo, hi)
+
+    where ``round`` is ``requantize_hardware``. Nothing is resolved by sign: two's complement runs
+    through to the code, and the rounding constant takes the accumulator's sign.
+
+    A slot starts with ``valid_i`` in its cycle 0 and takes at least ``cycles`` cycles. Per-channel
+    inputs are sampled where they are needed and must hold for ``cycles`` cycles, counted from
+    :attr:`bias_offset`, :attr:`multiplier_offset` and :attr:`round_offset`. A result is valid
+    :attr:`latency` cycles after its last slot's cycle 0. There is no flow control.
+
+    Parameters
+    ----------
+    acc_bits : int
+        Bits of an accumulator with its bias, 16..32. That no value needs more is the compiler's
+        business.
+    weight_bits : int
+        Bits by which a part is weightier than the next one, 1..8.
+    cycles : int
+        Shortest slot: a divisor of 48, and at least 4 in fabric.
+    style : "dsp" or "fabric"
+        Multiplier of eight 16 x 16 DSP blocks (whatever ``cycles``), or of ``48 / cycles`` adder
+        rows.
+    roundings : collection of str
+        Which of "tflite" and "onnx" are wanted; ``onnx_i`` chooses if both are.
+
+    Members
+    -------
+    acc_i : ``In(signed(acc_bits))``
+        Accumulator or part of one, in cycle 0.
+    valid_i : ``In(1)``
+        High in cycle 0 of a slot.
+    first_i, last_i : ``In(1)``
+        Whether it is the first and the last part; in cycle 0.
+    bias_i : ``In(signed(acc_bits))``
+        Bias, from cycle :attr:`bias_offset`; looked at with the first part only.
+    multiplier_i : ``In(48)``
+        Multiplier, from cycle :attr:`multiplier_offset`; needed with the last part only.
+    round_i : ``In(16)``
+        Rounding constant, 0 or a power of two, from cycle :attr:`round_offset`; likewise.
+    onnx_i : ``In(1)``
+        Rounding of this layer; static, as are the following.
+    zero_i : ``In(8)``
+        Code of zero.
+    lo_i, hi_i : ``In(8)``
+        Clamp, in codes.
+    code_o : ``Out(8)``
+        Result.
+    valid_o : ``Out(1)``
+        High in the one cycle in which ``code_o`` is a result.
+
+    Raises
+    ------
+    :exc:`ValueError`
+        If a parameter is out of range.
+    """
+
+    def __init__(
+        self,
+        *,
+        acc_bits: int,
+        weight_bits: int,
+        cycles: int,
+        style: str,
+        roundings: Collection[str],
+    ):
+        if not 16 <= acc_bits <= 32:
+            raise ValueError(f"acc_bits must be in 16..32, not {acc_bits}")
+        if not 1 <= weight_bits <= 8:
+            raise ValueError(f"weight_bits must be in 1..8, not {weight_bits}")
+        if style not in STYLES:
+            raise ValueError(f"style must be one of {', '.join(STYLES)}, not {style!r}")
+        fewest = 4 if style == "fabric" else 1
+        if cycles < fewest or MULTIPLIER_BITS % cycles:
+            raise ValueError(
+                f"cycles must divide {MULTIPLIER_BITS} and be at least {fewest} in {style}, "
+                f"not {cycles}"
+            )
+        self._roundings = {Rounding(name) for name in roundings}
+        if not self._roundings:
+            raise ValueError("roundings must not be empty")
+        self._weight_bits = weight_bits
+        # 18 bits: a DSP's signed limb wants two at least
+        self._multiplier = STYLES[style](acc_bits=max(acc_bits, 18), cycles=cycles)
+        super().__init__(
+            {
+                "acc_i": In(signed(acc_bits)),
+                "valid_i": In(1),
+                "first_i": In(1),
+                "last_i": In(1),
+                "bias_i": In(signed(acc_bits)),
+                "multiplier_i": In(MULTIPLIER_BITS),
+                "round_i": In(ROUND_BITS),
+                "onnx_i": In(1),
+                "zero_i": In(CODE_BITS),
+                "lo_i": In(CODE_BITS),
+                "hi_i": In(CODE_BITS),
+                "code_o": Out(CODE_BITS),
+                "valid_o": Out(1),
+            }
+        )
+
+    @property
+    def latency(self) -> int:
+        """Cycles from a last slot's ``valid_i`` to ``valid_o``."""
+        return 1 + self._multiplier.LATENCY + 2
+
+    @property
+    def bias_offset(self) -> int:
+        """Cycle of a slot from which ``bias_i`` is needed."""
+        return 0
+
+    @property
+    def multiplier_offset(self) -> int:
+        """Cycle of a slot from which ``multiplier_i`` is needed."""
+        return 1 + self._multiplier.MULTIPLIER_OFFSET
+
+    @property
+    def round_offset(self) -> int:
+        """Cycle of a slot from which ``round_i`` is needed."""
+        return 1
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.multiplier = multiplier = self._multiplier
+        is_onnx = self._is_onnx()
+
+        # Cycle 0: join parts.
+        value = Signal.like(self.acc_i)
+        base = Mux(self.first_i, self.bias_i, (value << self._weight_bits)[: len(value)].as_signed())
+        with m.If(self.valid_i):
+            m.d.sync += value.eq(base + self.acc_i)
+
+        # Cycle 1: the rounding constant takes the sign. The sum is R, or R - 1 with the carry that
+        # tells 0 from the rest; inverted, R - 1 is -R.
+        sign = value[-1].replicate(ROUND_BITS)
+        adjusted = Signal(ROUND_BITS + 1)
+        constant = Signal(ROUND_BITS + 1)
+        m.d.comb += adjusted.eq(self.round_i + sign)
+        m.d.sync += constant.eq(adjusted ^ Cat(sign, Const(1, 1)))
+        with m.If(is_onnx):
+            m.d.sync += constant.eq(0)
+
+        m.d.comb += [
+            multiplier.a_i.eq(value),
+            multiplier.multiplier_i.eq(self.multiplier_i),
+            multiplier.constant_i.eq(constant),
+        ]
+        if isinstance(multiplier, FabricMultiplier):
+            m.d.comb += multiplier.start_i.eq(self.valid_i)
+        self._build_output(m, is_onnx)
+        self._build_valid(m)
+        return m
+
+    def _is_onnx(self) -> Value:
+        """Whether to round as ONNX Runtime does, a constant if there is no choice."""
+        if self._roundings == set(Rounding):
+            return self.onnx_i
+        return Const(Rounding.ONNX in self._roundings, 1)
+
+    def _build_output(self, m: Module, is_onnx: Value) -> None:
+        """Round to even if asked to, add the zero point, clamp."""
+        result = self._multiplier.result_o
+        # The lowest bits decide, unless the others differ from the sign.
+        low, rest = result[:CODE_BITS], result[CODE_BITS:]
+        is_wide = Signal()
+        m.d.comb += is_wide.eq(rest.any() & ~rest.all())
+        increment = Signal()
+        if Rounding.ONNX in self._roundings:
+            m.d.comb += increment.eq(is_onnx & self._rounds_up(result, self._multiplier.fraction_o))
+
+        # Second cycle from the end. The total is stored inverted: lo + ~total carries if total < lo.
+        total = Signal(CODE_BITS + 2)
+        inverted, too_low, too_high = Signal(CODE_BITS + 2), Signal(), Signal()
+        narrow = result[: CODE_BITS + 1].as_signed()
+        carried = Cat(Const(1, 1), narrow).as_signed() + Cat(increment, self.zero_i)
+        m.d.comb += total.eq(carried[1:])
+        m.d.sync += [
+            inverted.eq(~total),
+            too_low.eq(is_wide & result[-1]),
+            too_high.eq(is_wide & ~result[-1]),
+        ]
+
+        # Last cycle.
+        code = ~inverted[:CODE_BITS]
+        is_negative, is_above = ~inverted[-1], ~inverted[-2]
+        is_low, is_high = Signal(), Signal()
+        under = (self.lo_i + inverted[:CODE_BITS])[CODE_BITS]
+        over = ~(self.hi_i + inverted[:CODE_BITS])[CODE_BITS]  # or equal, which makes no difference
+        m.d.comb += [
+            is_low.eq(~too_high & (too_low | is_negative | (~is_above & under))),
+            is_high.eq(too_high | is_above | over),
+        ]
+        m.d.sync += self.code_o.eq(Mux(is_low, self.lo_i, Mux(is_high, self.hi_i, code)))
+
+    def _rounds_up(self, result: Value, fraction: Value) -> Value:
+        """Whether float32's nearest even integer is the next one."""
+        half, rest = fraction[-1], fraction[:-1]
+        # In the tie window all bits below the half are its opposite; where the result's magnitude is
+        # 2**k, only those that a float32 still has: the lowest bits fall away one by one.
+        magnitude = result[:CODE_BITS] ^ result[-1].replicate(CODE_BITS)
+        counts = Cat(~magnitude[bit:].any() for bit in range(CODE_BITS))
+        counts = Cat(counts, Const(-1, TIE_BITS - 1 - CODE_BITS))
+        differs = (rest ^ (~half).replicate(TIE_BITS - 1)) & counts
+        return Mux(differs.any(), half, result[0])
+
+    def _build_valid(self, m: Module) -> None:
+        """Carry the last part's strobe beside the pipeline."""
+        strobe = Signal(self.latency)
+        m.d.sync += strobe.eq(Cat(self.valid_i & self.last_i, strobe))
+        m.d.comb += self.valid_o.eq(strobe[-1])
