@@ -12,7 +12,7 @@ from typing import Any, Final, cast, get_args, get_origin, get_type_hints
 import numpy as np
 from numpy.typing import NDArray
 
-from mapping.graph import Graph
+from mapping.graph import MAX_NODES, Graph
 from mapping.ops import (
     ActType,
     Add,
@@ -43,6 +43,7 @@ NODE_KINDS: Final[dict[str, type[Node]]] = {
         AvgPool2d, GlobalAvgPool, Concat, Reshape, Pad,
     )
 }  # fmt: skip
+MAX_AXES: Final = 4  # a convolution's weights
 INT_DTYPES: Final = tuple(np.dtype(f"<i{size}") for size in (1, 2, 4, 8))
 ARRAY_DTYPES: Final = {dtype.name: dtype for dtype in (*INT_DTYPES, np.dtype("<f4"))}
 
@@ -160,8 +161,8 @@ class _Decoder:
         if dtype is None:
             raise CodecError(f"{where} dtype must be one of {', '.join(ARRAY_DTYPES)}")
         shape = _ints(f"{where} shape", parts["shape"])
-        if min(shape, default=0) < 1:
-            raise CodecError(f"{where} shape must hold positive numbers, not {list(shape)}")
+        if not 1 <= len(shape) <= MAX_AXES or min(shape) < 1:
+            raise CodecError(f"{where} shape must hold 1 to {MAX_AXES} positive integers")
         length = prod(shape) * dtype.itemsize
         if length > self.left:
             raise CodecError(f"{where} needs {length} bytes of array data, {self.left} are left")
@@ -190,6 +191,8 @@ def _int(where: str, value: Json) -> int:
 
 def _ints(where: str, value: Json, count: int | None = None) -> tuple[int, ...]:
     items = tuple(_int(where, item) for item in _list(where, value))
+    if len(items) > MAX_NODES:  # enough for a concatenation of everything
+        raise CodecError(f"{where} must hold at most {MAX_NODES} integers, not {len(items)}")
     if count is not None and len(items) != count:
         raise CodecError(f"{where} must hold {count} integers, not {len(items)}")
     return items

@@ -1,7 +1,6 @@
 """Nodes that move activations and never change them: concatenate, reshape, pad."""
 
 from dataclasses import dataclass
-from math import prod
 from typing import ClassVar
 
 from mapping.ops.node import Node
@@ -46,10 +45,10 @@ class Reshape(Node):
     shape: tuple[int, ...]
 
     def output_type(self, types: tuple[TensorType, ...]) -> TensorType:
-        element = self.activations(types[0])
-        if prod(self.shape) != types[0].elements:
+        result = TensorType(self.shape, self.activations(types[0]))
+        if result.elements != types[0].elements:
             raise self.error(f"shape must hold {types[0].elements} elements, not {self.shape}")
-        return TensorType(self.shape, element)
+        return result
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -110,7 +110,8 @@ class TensorType:
     def __post_init__(self) -> None:
         if len(self.shape) not in (1, 3):
             raise GraphError(
-                f"a shape must be (features,) or (height, width, channels), not {self.shape}"
+                "a shape must be (features,) or (height, width, channels), "
+                f"not {len(self.shape)} axes"
             )
         if min(self.shape) < 1:
             raise GraphError(f"every axis of a shape must be at least 1, not {self.shape}")
