@@ -1,0 +1,149 @@
+"""The compiler: the list of passes from a graph of nodes to a program, top to bottom."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from mapping.errors import ScratchpadError
+from mapping.graph import Graph
+from mapping.passes.emit import LayerEmitter
+from mapping.passes.fuse import fuse, stored_values
+from mapping.passes.image import Image
+from mapping.passes.lower import LoweredLayer, lower
+from mapping.passes.pack import choose_packings
+from mapping.passes.plan import activation_words, check_image, lifetimes, place_tensors
+from mapping.passes.schedule import choose_tiling
+from mapping.passes.storage import output_base, plan_storage
+from mapping.passes.tile import Tiling
+from mapping.passes.tiles import LayerTiles, layer_sources, tile_weights
+from mapping.program import LayerRecord, Packing, Program, StoredTensor
+from mapping.report import break_down
+from systolic.spec.config import ArrayConfig
+from systolic.spec.isa import Instruction, Sync
+from systolic.spec.timing import program_cycles
+
+
+def compile_network(
+    graph: Graph, config: ArrayConfig, *, name: str = "network", keep_all: bool = False
+) -> Program:
+    """Compile a network.
+
+    Parameters
+    ----------
+    graph : Graph
+        The network.
+    config : ArrayConfig
+        The array to run it on.
+    name : str
+        Name for the program.
+    keep_all : bool
+        Give every stored tensor words of its own, so that all can be read after a run.
+
+    Returns
+    -------
+    Program
+        With exact cycles predicted for every layer.
+
+    Raises
+    ------
+    UnsupportedError
+        If the machine, as configured, lacks something the network needs.
+    OverflowProofError
+        If an accumulator might overflow.
+    ScratchpadError
+        If the network does not fit the scratchpad.
+    """
+    fused = fuse(graph, config)
+    stored = stored_values(graph, fused)
+    plain = lower(graph, fused, stored, config)
+    packed, packings = choose_packings(graph, plain, stored, config)
+    try:
+        return _Backend(graph, packed, packings, stored, config).build(name, keep_all=keep_all)
+    except ScratchpadError:
+        if not packings:
+            raise
+        return _Backend(graph, plain, {}, stored, config).build(name, keep_all=keep_all)
+
+
+class _Backend:
+    """The passes after lowering, for one choice of packed inputs."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        layers: Sequence[LoweredLayer],
+        packings: Mapping[int, Packing],
+        stored: frozenset[int],
+        config: ArrayConfig,
+    ) -> None:
+        self.graph, self.layers, self.stored, self.config = graph, layers, stored, config
+        self.packings = packings
+
+    def build(self, name: str, *, keep_all: bool) -> Program:
+        """Place tensors, tile and schedule layer by layer, put the image together."""
+        config = self.config
+        unplaced = plan_storage(self.graph, self.layers, self.packings)
+        lives = lifetimes(self.graph, self.layers, self.stored, keep_all=keep_all)
+        tensors = place_tensors(unplaced, lives, config)
+        activations = activation_words(tensors, config)
+        image = Image(config, base=activations)
+        code: list[Instruction] = []
+        records: list[LayerRecord] = []
+        for index, layer in enumerate(self.layers):
+            tiles = tile_weights(layer, config)
+            tiling, _ = choose_tiling(layer, tiles, tensors, config)
+            part = LayerEmitter(layer, tiles, tensors, image, config).emit(tiling)
+            if index == len(self.layers) - 1:
+                part[-1] = Sync(halt=1)
+            code += part
+            records.append(_record(layer, tiles, tensors, tiling, part, config))
+        if not self.layers:
+            code.append(Sync(halt=1))
+        entry = image.instructions(code)
+        check_image(activations, image.words, config)
+        return Program(
+            name=name,
+            config=config,
+            image=image.data,
+            load_address=image.base,
+            entry=entry,
+            instruction_count=len(code),
+            layers=tuple(records),
+            inputs=tuple(tensors[value] for value in self.graph.input_ids),
+            outputs=tuple(self._output(tensors, value) for value in self.graph.outputs),
+            tensors=tuple(tensors.values()),
+        )
+
+    def _output(self, tensors: Mapping[int, StoredTensor], value: int) -> StoredTensor:
+        """Descriptor of a network output: the stored tensor, seen under the output's shape."""
+        tensor = tensors[output_base(self.graph, value, self.stored)]
+        return replace(tensor, node=value, shape=self.graph.types[value].shape)
+
+
+def _record(
+    layer: LoweredLayer,
+    tiles: LayerTiles,
+    tensors: Mapping[int, StoredTensor],
+    tiling: Tiling,
+    code: Sequence[Instruction],
+    config: ArrayConfig,
+) -> LayerRecord:
+    end = program_cycles(code, config)[-1]
+    digits = max(config.digits(operand.view.element.bits) for operand in layer.operands)
+    rate = config.rows * config.cols / digits
+    shapes = {
+        source.piece.value: tensors[source.piece.value].shape for source in layer_sources(layer)
+    }
+    return LayerRecord(
+        name=layer.name,
+        op=layer.op,
+        output=layer.output,
+        in_shapes=tuple(shapes.values()),
+        out_shape=layer.out_shape,
+        macs=layer.macs,
+        instructions=len(code),
+        cycles=end.cycle,
+        busy_cycles=end.busy_cycles,
+        utilisation=layer.macs / (rate * end.cycle),
+        bound=break_down(code, config).bound,
+        tiling=str(tiling),
+    )

@@ -1,0 +1,259 @@
+"""Emit: the instructions of one layer under a given tiling.
+
+Order of a pass: the k-tiles' MATMULs fill one half of the accumulators, then a DRAIN of that half is
+started, which runs under the next pass's MATMULs into the other half. Before a DRAIN, the block of
+channels that the drains before it have finished is stored (STORE waits for them). The hazards
+this order excludes are those that :mod:`mapping.program.verify` checks.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mapping.passes.border import border_instructions
+from mapping.passes.image import Constants
+from mapping.passes.lower import LoweredLayer
+from mapping.passes.offsets import ADDRESS_SPACE, OffsetTable
+from mapping.passes.parameters import ParameterChunk, parameter_chunks
+from mapping.passes.tile import PixelTile, Tiling
+from mapping.passes.tiles import KTile, LayerTiles, NTile
+from mapping.program.tensor import StoredTensor
+from systolic.spec.config import ArrayConfig
+from systolic.spec.isa import Drain, Instruction, Load, LoadTarget, Matmul, Output, Store, Sync
+from systolic.spec.rounding import Rounding
+
+
+@dataclass(frozen=True)
+class _Pattern:
+    """Addresses of a tile's pixels: the first one, and all as distances from it modulo 2**16."""
+
+    first: int
+    distances: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, addresses: NDArray[np.int64]) -> "_Pattern":
+        first = int(addresses[0])
+        return cls(first, (addresses - first) % ADDRESS_SPACE)
+
+
+class LayerEmitter:
+    """Makes a layer's instructions, as often as the schedule asks with another tiling.
+
+    Parameters
+    ----------
+    layer : LoweredLayer
+        What to compute.
+    tiles : LayerTiles
+        Its weight tiles.
+    tensors : mapping of int to StoredTensor
+        Inputs and output by node id.
+    constants : Constants
+        Where weights, parameters and tables go.
+    config : ArrayConfig
+        The array.
+    """
+
+    def __init__(
+        self,
+        layer: LoweredLayer,
+        tiles: LayerTiles,
+        tensors: Mapping[int, StoredTensor],
+        constants: Constants,
+        config: ArrayConfig,
+    ) -> None:
+        self._layer, self._tiles, self._config = layer, tiles, config
+        self._constants = constants
+        self._inputs = [tensors[source.piece.value] for source in tiles.sources]
+        self._output = tensors[layer.output]
+        self._digits = config.digits(self._output.bits)
+        self._weights = constants.weights(tiles.weights)
+        self._bases = {
+            n_tile.first: [self._k_base(k_tile) for k_tile in n_tile.k_tiles]
+            for n_tile in tiles.n_tiles
+        }
+        self._chunks = parameter_chunks(layer.requantization, tiles.n_tiles, config)
+        pool = layer.epilogue.pool
+        self._window = pool.kernel[0] * pool.kernel[1] if pool else 1
+        self._code: list[Instruction] = []
+        self._table = OffsetTable()
+        self._patterns: dict[tuple[int, bytes], _Pattern] = {}
+
+    def emit(self, tiling: Tiling) -> list[Instruction]:
+        """Instructions of the layer, from its border to its SYNC."""
+        self._code, self._table = [], OffsetTable()
+        self._code += border_instructions(
+            self._output, self._weights[0], self._table, self._constants, self._config
+        )
+        self._emit_output()
+        half, stores = 0, list[tuple[PixelTile, int, int]]()
+        for chunk in self._chunks:
+            self._emit_parameters(chunk)
+            for pixels, group in self._passes(tiling, chunk):
+                for n_tile, start in group:
+                    self._emit_matmuls(pixels, n_tile, half)
+                    self._emit_stores(stores)
+                    stores = []
+                    self._emit_drain(pixels, n_tile, start, half)
+                    half ^= 1
+                stores = self._finished_blocks(pixels, [n_tile for n_tile, _ in group])
+        self._emit_stores(stores)
+        self._code.append(Sync(halt=0))
+        return self._code
+
+    def _passes(
+        self, tiling: Tiling, chunk: ParameterChunk
+    ) -> list[tuple[PixelTile, tuple[tuple[NTile, int], ...]]]:
+        """M-tile and n-tiles of each run of passes that fills whole blocks of channels."""
+        order = [(pixels, group) for pixels in tiling.tiles for group in chunk.groups]
+        if chunk is self._chunks[-1]:
+            _, group = order.pop()
+            order += [(pixels, group) for pixels in tiling.tail]
+        return order
+
+    def _emit_output(self) -> None:
+        layer, epilogue = self._layer, self._layer.epilogue
+        if epilogue.table is not None:
+            used = epilogue.table[epilogue.lo : epilogue.hi + 1]
+            self._code.append(
+                Load(
+                    target=LoadTarget.TABLE,
+                    count=len(used),
+                    start=epilogue.lo,
+                    addr=self._constants.units(used) % ADDRESS_SPACE,
+                )
+            )
+        self._code.append(
+            Output(
+                onnx=int(layer.requantization.rounding is Rounding.ONNX),
+                table=int(epilogue.table is not None),
+                digits=self._digits,
+                zero=layer.requantization.zero,
+                lo=epilogue.lo,
+                hi=epilogue.hi,
+                interval=max(self._config.requantize_cycles, self._digits),
+            )
+        )
+
+    def _emit_parameters(self, chunk: ParameterChunk) -> None:
+        self._code.append(
+            Load(
+                target=LoadTarget.PARAMETERS,
+                count=len(chunk.channels),
+                addr=self._constants.parameters(chunk.channels) % ADDRESS_SPACE,
+            )
+        )
+
+    def _k_base(self, k_tile: KTile) -> int:
+        """Address that a k-tile reads for output pixel (0, 0)."""
+        piece = self._tiles.sources[k_tile.source].piece
+        tensor = self._inputs[k_tile.source]
+        pixel = tensor.pixel_index(k_tile.dy - piece.top, k_tile.dx - piece.left)
+        digits = self._config.digits(tensor.bits)
+        return tensor.address + pixel * tensor.pixel_words(self._config) + k_tile.block * digits
+
+    def _emit_matmuls(self, pixels: PixelTile, n_tile: NTile, half: int) -> None:
+        count, source, started = len(pixels) * self._window, -1, set[int]()
+        shift = start = digits = 0
+        for k_tile, base in zip(n_tile.k_tiles, self._bases[n_tile.first], strict=True):
+            if k_tile.source != source:
+                source = k_tile.source
+                pattern = self._input_pattern(source, pixels)
+                start = self._request(pattern)
+                shift = pattern.first - self._table.value(start)
+                digits = self._config.digits(self._inputs[source].bits)
+            self._code.append(
+                Matmul(
+                    first=int(k_tile.part not in started),
+                    half=half,
+                    digits=digits,
+                    count=count,
+                    start=start,
+                    part=k_tile.part,
+                    parts=self._layer.parts,
+                    base=(base + shift) % ADDRESS_SPACE,
+                    weights=self._weights[k_tile.tile] % ADDRESS_SPACE,
+                )
+            )
+            started.add(k_tile.part)
+
+    def _emit_drain(self, pixels: PixelTile, n_tile: NTile, start: int, half: int) -> None:
+        self._code.append(
+            Drain(
+                half=half,
+                count=len(pixels),
+                start=start,
+                parts=self._layer.parts,
+                cols=n_tile.cols,
+                row=n_tile.first % self._config.rows,
+                window=self._window,
+            )
+        )
+
+    def _finished_blocks(
+        self, pixels: PixelTile, group: list[NTile]
+    ) -> list[tuple[PixelTile, int, int]]:
+        """Pixels, block of the output buffer and block of the tensor of each store to be done."""
+        first = group[0].first // self._config.rows
+        last = (group[-1].first + group[-1].cols - 1) // self._config.rows
+        return [(pixels, block - first, block) for block in range(first, last + 1)]
+
+    def _emit_stores(self, stores: list[tuple[PixelTile, int, int]]) -> None:
+        for pixels, buffer_block, block in stores:
+            pattern = self._output_pattern(pixels)
+            start = self._request(pattern)
+            base = self._output.address + pattern.first + block * self._digits
+            self._code.append(
+                Store(
+                    digits=self._digits,
+                    count=len(pixels),
+                    start=start,
+                    block=buffer_block,
+                    base=(base - self._table.value(start)) % ADDRESS_SPACE,
+                )
+            )
+
+    def _request(self, pattern: _Pattern) -> int:
+        """First entry of the offset table that holds a pattern; load it if none does."""
+        start = self._table.find(pattern.distances)
+        if start is None:
+            start = self._table.place(pattern.distances)
+            addr = self._constants.units(pattern.distances) % ADDRESS_SPACE
+            count = len(pattern.distances)
+            self._code.append(Load(target=LoadTarget.OFFSETS, count=count, start=start, addr=addr))
+        return start
+
+    def _input_pattern(self, source: int, pixels: PixelTile) -> _Pattern:
+        key = (source, pixels.tobytes())
+        if key not in self._patterns:
+            y, x = self._window_pixels(pixels)
+            rows, cols = self._tiles.sources[source].operand.origin(y, x)
+            tensor = self._inputs[source]
+            words = tensor.pixel_words(self._config)
+            self._patterns[key] = _Pattern.of((rows * tensor.pitch + cols) * words)
+        return self._patterns[key]
+
+    def _output_pattern(self, pixels: PixelTile) -> _Pattern:
+        key = (-1, pixels.tobytes())
+        if key not in self._patterns:
+            y, x = np.divmod(pixels, self._output.width)
+            words = self._output.pixel_words(self._config)
+            self._patterns[key] = _Pattern.of(self._output.pixel_index(y, x) * words)
+        return self._patterns[key]
+
+    def _window_pixels(self, pixels: PixelTile) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Pixels before pooling, window by window.
+
+        Where a window reaches beyond the image it takes the nearest pixel inside, which lies in
+        the same window: twice the same value leaves a maximum alone.
+        """
+        y, x = np.divmod(pixels, self._layer.out_shape[1])
+        pool = self._layer.epilogue.pool
+        if pool is None:
+            return y, x
+        wy, wx = np.indices(pool.kernel).reshape(2, -1)
+        rows = y[:, None] * pool.stride[0] - pool.pad.top + wy
+        cols = x[:, None] * pool.stride[1] - pool.pad.left + wx
+        height, width = self._layer.grid
+        return np.clip(rows, 0, height - 1).ravel(), np.clip(cols, 0, width - 1).ravel()

@@ -1,0 +1,256 @@
+"""Fuse: cut the graph into layers, each one trip through array, requantizer and store.
+
+Precondition: a legal graph. Postcondition: every value that a layer reads is an input, the result
+of an earlier layer, or a view of such (:mod:`mapping.passes.view`); every network output is stored.
+
+A layer starts at a node that needs the array (or at a pooling or pointwise node that found no
+layer to join) and takes along what follows while nobody else looks at the values in between:
+clamps and tables are folded into one clamp and one table, a max-pool becomes the drain's window.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mapping.errors import UnsupportedError
+from mapping.graph import Graph
+from mapping.ops import (
+    AccType,
+    ActType,
+    AvgPool2d,
+    Clamp,
+    Concat,
+    GlobalAvgPool,
+    Lut,
+    MatMul,
+    MaxPool2d,
+    Node,
+    Pad,
+    Requantize,
+    Reshape,
+)
+from mapping.passes.view import element_of, is_same_storage, skip_reshapes
+from mapping.passes.weights import identity_parts, node_parts
+from systolic.spec.config import ArrayConfig
+
+
+@dataclass(frozen=True)
+class Epilogue:
+    """What becomes of a requantized code ``c``: ``table[clip(c, lo, hi)]``, then a max-pool.
+
+    Parameters
+    ----------
+    lo, hi : int
+        Clamp, in codes.
+    table : ndarray of int64 or None
+        Result code of each code; None is the identity.
+    element : ActType
+        Type of the result.
+    pool : MaxPool2d or None
+        Window that the drain takes the maximum of.
+    """
+
+    lo: int
+    hi: int
+    element: ActType
+    table: NDArray[np.int64] | None = None
+    pool: MaxPool2d | None = None
+
+    @property
+    def code_range(self) -> tuple[int, int]:
+        """Smallest and largest result code."""
+        if self.table is None:
+            return self.lo, self.hi
+        reached = self.table[self.lo : self.hi + 1]
+        return int(reached.min()), int(reached.max())
+
+    def then_clamp(self, lo: int, hi: int) -> "Epilogue":
+        """This, followed by a clamp in codes."""
+        if self.table is not None:
+            return replace(self, table=np.clip(self.table, lo, hi))
+        return replace(self, lo=min(max(self.lo, lo), hi), hi=min(max(self.hi, lo), hi))
+
+    def then_table(self, table: NDArray[np.int64], element: ActType) -> "Epilogue":
+        """This, followed by a table of codes."""
+        if self.table is None:
+            return replace(self, table=table, element=element)
+        return replace(self, table=table[self.table], element=element)
+
+
+@dataclass(frozen=True)
+class FusedLayer:
+    """Nodes that run as one layer.
+
+    Parameters
+    ----------
+    nodes : tuple of int
+        Node ids in order; the last one's value is what the layer stores.
+    anchor : int
+        Node whose arithmetic the array does.
+    requantize : Requantize or None
+        None keeps codes as they are (pooling and copies).
+    epilogue : Epilogue
+        What happens to the requantized codes.
+    """
+
+    nodes: tuple[int, ...]
+    anchor: int
+    requantize: Requantize | None
+    epilogue: Epilogue
+
+    @property
+    def output(self) -> int:
+        """Node id of the stored value."""
+        return self.nodes[-1]
+
+
+def fuse(graph: Graph, config: ArrayConfig) -> tuple[FusedLayer, ...]:
+    """Cut a graph into layers.
+
+    Parameters
+    ----------
+    graph : Graph
+        The network.
+    config : ArrayConfig
+        Its accumulators limit the windows of a max-pool.
+
+    Raises
+    ------
+    UnsupportedError
+        If accumulators are a network output, or a max-pool window exceeds the accumulators.
+    """
+    return _Fuser(graph, config).run()
+
+
+def stored_values(graph: Graph, layers: tuple[FusedLayer, ...]) -> frozenset[int]:
+    """Node ids that have memory: the inputs and the layers' results."""
+    return frozenset((*graph.input_ids, *(layer.output for layer in layers)))
+
+
+class _Fuser:
+    def __init__(self, graph: Graph, config: ArrayConfig) -> None:
+        self.graph = graph
+        self.config = config
+        self.users = graph.users
+        self.outputs = frozenset(graph.outputs)
+        self.materialised = self._find_materialised()
+
+    def run(self) -> tuple[FusedLayer, ...]:
+        """Walk over the nodes in order; each starts a layer, joins one, or needs none."""
+        layers: list[FusedLayer] = []
+        absorbed: set[int] = set()
+        needed = self._find_needed()
+        for node_id, node in self.graph.order():
+            if node_id not in needed or node_id in absorbed:
+                continue
+            if node_id in self.outputs and isinstance(self.graph.types[node_id].element, AccType):
+                raise UnsupportedError(
+                    f"node {node_id}, {node.label}: accumulators cannot be a network output: "
+                    "requantize them"
+                )
+            layer = self._start(node_id, node)
+            if layer is not None:
+                layer = self._extend(layer)
+                absorbed.update(layer.nodes)
+                layers.append(layer)
+        return tuple(layers)
+
+    def _find_needed(self) -> frozenset[int]:
+        needed = set(self.outputs)
+        for node_id in reversed(range(len(self.graph.nodes))):
+            if node_id in needed:
+                needed.update(self.graph.nodes[node_id].inputs)
+        return frozenset(needed)
+
+    def _find_materialised(self) -> frozenset[int]:
+        """Movements that need memory: outputs, and reshapes that not every reader can follow."""
+        found: set[int] = set()
+        for node_id, node in self.graph.order():
+            if isinstance(node, Reshape) and not is_same_storage(self.graph, node_id):
+                readers = [self.graph.nodes[user] for user in self.users[node_id]]
+                to_vector = len(node.shape) == 1
+                if not all(isinstance(r, Reshape) or to_vector and isinstance(r, MatMul)
+                           for r in readers):  # fmt: skip
+                    found.add(node_id)
+        for output in self.outputs:
+            base = skip_reshapes(self.graph, output, frozenset(found))
+            if isinstance(self.graph.nodes[base], Concat | Pad):
+                found.add(base)
+        return frozenset(found)
+
+    def _start(self, node_id: int, node: Node) -> FusedLayer | None:
+        """The layer that begins here, or None if the node is only addresses or waits."""
+        if isinstance(node, Requantize):
+            element = node.element
+            epilogue = Epilogue(
+                node.clamp_min - element.q_min, node.clamp_max - element.q_min, element
+            )
+            return FusedLayer((node.inputs[0], node_id), node.inputs[0], node, epilogue)
+        whole = self._whole_range(node_id)
+        if isinstance(node, AvgPool2d | GlobalAvgPool) or node_id in self.materialised:
+            return FusedLayer((node_id,), node_id, None, whole)
+        if isinstance(node, MaxPool2d):
+            self._check_window(node_id, node)
+            return FusedLayer((node_id,), node_id, None, replace(whole, pool=node))
+        if isinstance(node, Clamp | Lut):
+            before = self._whole_range(node.inputs[0])
+            after = self._append(before, node, 0)
+            assert after is not None  # there is no pool before it
+            return FusedLayer((node_id,), node_id, None, after)
+        return None
+
+    def _whole_range(self, node_id: int) -> Epilogue:
+        """The epilogue that changes nothing: every code of the value's type passes."""
+        if isinstance(self.graph.types[node_id].element, AccType):
+            return Epilogue(0, 0, ActType(1, signed=False))
+        element = element_of(self.graph, node_id)
+        return Epilogue(0, element.codes - 1, element)
+
+    def _check_window(self, node_id: int, node: MaxPool2d) -> None:
+        window = node.kernel[0] * node.kernel[1]
+        limit = self.config.acc_depth // identity_parts(self.config)
+        if window > limit:
+            raise UnsupportedError(
+                f"node {node_id}, {node.label}: the window must have at most {limit} elements "
+                f"(accumulators of a half), not {window}: pool in two steps or use more acc_depth"
+            )
+
+    def _extend(self, layer: FusedLayer) -> FusedLayer:
+        """Take along the followers as long as each is the only one to see its input."""
+        anchor = self.graph.nodes[layer.anchor]
+        limit = self.config.acc_depth // node_parts(anchor, self.config)
+        while True:
+            last = layer.output
+            users = self.users[last]
+            if last in self.outputs or len(users) != 1:
+                return layer
+            epilogue = self._append(layer.epilogue, self.graph.nodes[users[0]], limit)
+            if epilogue is None:
+                return layer
+            layer = replace(layer, nodes=(*layer.nodes, users[0]), epilogue=epilogue)
+
+    def _append(self, epilogue: Epilogue, node: Node, window_limit: int) -> Epilogue | None:
+        """The epilogue with ``node`` after it, or None if it cannot be had in the same layer.
+
+        Behind a max-pool only functions that never fall may follow: they commute with a maximum.
+        """
+        q_min = epilogue.element.q_min
+        match node:
+            case Clamp():
+                return epilogue.then_clamp(node.clamp_min - q_min, node.clamp_max - q_min)
+            case Lut():
+                table = node.table.astype(np.int64) - node.element.q_min
+                if epilogue.pool is not None and np.any(np.diff(table) < 0):
+                    return None
+                return epilogue.then_table(table, node.element)
+            case MaxPool2d() if epilogue.pool is None and _is_worth_fusing(node, window_limit):
+                return replace(epilogue, pool=node)
+        return None
+
+
+def _is_worth_fusing(node: MaxPool2d, window_limit: int) -> bool:
+    """Whether windows do not overlap (nothing is computed twice) and fit the accumulators."""
+    (kernel_h, kernel_w), (stride_h, stride_w) = node.kernel, node.stride
+    overlap = kernel_h > stride_h or kernel_w > stride_w
+    return not overlap and kernel_h * kernel_w <= window_limit

@@ -1,0 +1,133 @@
+"""What a layer multiplies: a view, the taps it is read at, and the weights of each tap.
+
+Every layer becomes this one form: output pixel (y, x) sums, over taps and channels, weight times
+code of the view's pixel ``(y * stride_h + dy, x * stride_w + dx)``. Convolution, matmul, pooling,
+addition and copies differ only in taps and weights.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mapping.ops import Padding
+from mapping.passes.view import Piece, View
+from mapping.program.tensor import Packing
+
+
+@dataclass(frozen=True)
+class Operand:
+    """One input of a layer.
+
+    Parameters
+    ----------
+    view : View
+        Where it is stored.
+    taps : ndarray of int64, shape (taps, 2)
+        Vertical and horizontal distance of each tap; negative ones reach into the border.
+    weights : ndarray of int64, shape (taps, in_channels / groups, out_channels)
+        Weights of each tap.
+    groups : int
+        As in :class:`mapping.ops.Conv2d`.
+    stride : tuple of int
+        Vertical and horizontal.
+    row_pixels : int
+        If not 0, the reader's pixels are the view's in row-major order whatever their rows
+        (a reshape): this is the width of the reader's grid.
+    kernel : tuple of int or None
+        Height and width of the regular grid that the taps form, if they do.
+    dilation : tuple of int
+        Its steps.
+    """
+
+    view: View
+    taps: NDArray[np.int64]
+    weights: NDArray[np.int64]
+    groups: int = 1
+    stride: tuple[int, int] = (1, 1)
+    row_pixels: int = 0
+    kernel: tuple[int, int] | None = None
+    dilation: tuple[int, int] = (1, 1)
+
+    def origin(
+        self, y: NDArray[np.int64], x: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The view's pixel that tap (0, 0) of each output pixel (y, x) reads."""
+        if self.row_pixels:
+            return np.divmod(y * self.row_pixels + x, self.view.width)
+        return y * self.stride[0], x * self.stride[1]
+
+    def reach(self, grid: tuple[int, int], piece: Piece) -> tuple[int, int, int, int]:
+        """First and last row, first and last column of a piece that are read, in its pixels."""
+        y, x = np.indices(grid).reshape(2, -1)
+        rows, cols = self.origin(y, x)
+        low, high = self.taps.min(axis=0), self.taps.max(axis=0)
+        return (
+            int(rows.min() + low[0]) - piece.top,
+            int(rows.max() + high[0]) - piece.top,
+            int(cols.min() + low[1]) - piece.left,
+            int(cols.max() + high[1]) - piece.left,
+        )
+
+
+def grid_taps(
+    kernel: tuple[int, int], dilation: tuple[int, int] = (1, 1), pad: Padding = Padding()
+) -> NDArray[np.int64]:
+    """Taps of a kernel in row-major order, shape (taps, 2), shifted by the padding."""
+    y, x = np.indices(kernel).reshape(2, -1)
+    return np.stack([y * dilation[0] - pad.top, x * dilation[1] - pad.left], axis=1)
+
+
+def pack_operand(operand: Operand, grid: tuple[int, int], *, rows_only: bool) -> Operand:
+    """The operand as it is after the host has packed taps into channels.
+
+    Parameters
+    ----------
+    operand : Operand
+        A regular kernel over one whole input, without groups.
+    grid : tuple of int
+        Height and width of the layer's output before pooling.
+    rows_only : bool
+        Pack only the taps of a kernel's row, which needs less memory.
+    """
+    assert operand.kernel is not None
+    packing = packing_of(operand, grid, rows_only=rows_only)
+    (kernel_h, kernel_w), depth = operand.kernel, operand.weights.shape[1]
+    piece = operand.view.pieces[0]
+    if rows_only:
+        top, bottom = packing.pad.top, packing.pad.bottom
+        height, taps, packed = operand.view.height + top + bottom, kernel_h, kernel_w
+    else:
+        height, taps, packed = grid[0], 1, kernel_h * kernel_w
+    channels = packed * depth
+    view = replace(
+        operand.view, height=height, width=grid[1], pieces=(Piece(piece.value, channels),)
+    )
+    return Operand(
+        view,
+        grid_taps((taps, 1), operand.dilation),
+        operand.weights.reshape(taps, channels, -1),
+        stride=(operand.stride[0], 1) if rows_only else (1, 1),
+        kernel=None,
+    )
+
+
+def packing_of(operand: Operand, grid: tuple[int, int], *, rows_only: bool) -> Packing:
+    """What the host has to do for :func:`pack_operand`."""
+    assert operand.kernel is not None
+    top, left = -int(operand.taps[0, 0]), -int(operand.taps[0, 1])
+    spans = [
+        (count - 1) * step + (taps - 1) * dilation + 1
+        for count, step, taps, dilation in zip(
+            grid, operand.stride, operand.kernel, operand.dilation, strict=True
+        )
+    ]
+    pad = Padding(
+        top,
+        max(0, spans[0] - top - operand.view.height),
+        left,
+        max(0, spans[1] - left - operand.view.width),
+    )
+    if rows_only:
+        return Packing((1, operand.kernel[1]), (1, operand.stride[1]), (1, operand.dilation[1]), pad)
+    return Packing(operand.kernel, operand.stride, operand.dilation, pad)

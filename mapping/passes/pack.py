@@ -1,0 +1,85 @@
+"""Pack: let the host gather taps into channels where an input has too few to fill the rows.
+
+A convolution over one channel uses one row of the array per tap. If the host lays the input out as
+im2col, taps become channels. That costs memory and the host's time, not the machine's, so it is
+chosen by the machine's cycles, among no packing, packing a kernel's rows, and packing all of it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from mapping.graph import Graph
+from mapping.passes.lower import LoweredLayer
+from mapping.passes.operand import pack_operand, packing_of
+from mapping.passes.plan import fits
+from mapping.passes.schedule import choose_tiling
+from mapping.passes.storage import output_base, plan_storage
+from mapping.passes.tiles import layer_sources, tile_weights
+from mapping.program.tensor import Packing
+from systolic.spec.config import ArrayConfig
+
+
+def choose_packings(
+    graph: Graph,
+    layers: Sequence[LoweredLayer],
+    stored: frozenset[int],
+    config: ArrayConfig,
+) -> tuple[tuple[LoweredLayer, ...], dict[int, Packing]]:
+    """Layers with packed operands where that saves cycles, and what the host has to do.
+
+    Returns
+    -------
+    tuple of LoweredLayer
+        All layers in order.
+    dict of int to Packing
+        For each packed input.
+    """
+    chosen, packings = list(layers), dict[int, Packing]()
+    for index, layer in enumerate(layers):
+        if not _is_packable(graph, layer, layers, stored, config):
+            continue
+        value = layer.operands[0].view.pieces[0].value
+        best = _cycles(graph, layer, {}, config)
+        for rows_only in (True, False):
+            operand = pack_operand(layer.operands[0], layer.grid, rows_only=rows_only)
+            packing = packing_of(layer.operands[0], layer.grid, rows_only=rows_only)
+            candidate = replace(layer, operands=(operand,))
+            tensors = plan_storage(graph, [candidate], {value: packing})
+            if not fits(tensors[value], config):
+                continue
+            cycles = _cycles(graph, candidate, {value: packing}, config)
+            if cycles < best:
+                best, chosen[index], packings[value] = cycles, candidate, packing
+    return tuple(chosen), packings
+
+
+def _is_packable(
+    graph: Graph,
+    layer: LoweredLayer,
+    layers: Sequence[LoweredLayer],
+    stored: frozenset[int],
+    config: ArrayConfig,
+) -> bool:
+    """Whether a layer is a dense kernel over a whole input that nobody else looks at."""
+    operand = layer.operands[0]
+    piece = operand.view.pieces[0]
+    if len(layer.operands) > 1 or len(operand.view.pieces) > 1 or piece.top or piece.left:
+        return False
+    if operand.kernel in (None, (1, 1)) or operand.groups > 1 or piece.value not in graph.input_ids:
+        return False
+    if (operand.view.height, operand.view.width) != graph.types[piece.value].shape[:2]:
+        return False  # a Pad below or to the right
+    readers = [
+        source for other in layers for source in layer_sources(other)
+        if source.piece.value == piece.value
+    ]  # fmt: skip
+    is_output = piece.value in {output_base(graph, value, stored) for value in graph.outputs}
+    # A full block of channels per tap leaves nothing to gain.
+    return len(readers) == 1 and not is_output and operand.view.channels % config.rows != 0
+
+
+def _cycles(
+    graph: Graph, layer: LoweredLayer, packings: dict[int, Packing], config: ArrayConfig
+) -> int:
+    tensors = plan_storage(graph, [layer], packings)
+    return choose_tiling(layer, tile_weights(layer, config), tensors, config)[1]

@@ -1,0 +1,75 @@
+"""Requantization parameters in loads of at most 256 channels, shared by n-tiles that have the same."""
+
+from dataclasses import dataclass
+
+from mapping.passes.lower import Requantization
+from mapping.passes.tiles import NTile
+from systolic.spec.config import OFFSET_DEPTH, ArrayConfig
+
+Channel = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class ParameterChunk:
+    """Channels loaded together, and the output tiles that run while they are there.
+
+    Parameters
+    ----------
+    channels : tuple of (bias, multiplier, round)
+        What is loaded, from entry 0 on.
+    groups : tuple of tuple of (NTile, int)
+        For each run of n-tiles that fills whole blocks: the tiles, each with its first entry.
+    """
+
+    channels: tuple[Channel, ...]
+    groups: tuple[tuple[tuple[NTile, int], ...], ...]
+
+
+def parameter_chunks(
+    requantization: Requantization, n_tiles: tuple[NTile, ...], config: ArrayConfig
+) -> tuple[ParameterChunk, ...]:
+    """Distribute n-tiles over as few loads as needed, in order."""
+    rows = list(
+        zip(
+            requantization.bias.tolist(),
+            requantization.multiplier.tolist(),
+            requantization.round_constant.tolist(),
+            strict=True,
+        )
+    )
+    per_group = max(1, config.rows // config.cols)
+    chunks: list[ParameterChunk] = []
+    builder = _ChunkBuilder()
+    for first in range(0, len(n_tiles), per_group):
+        group = n_tiles[first : first + per_group]
+        wanted = [tuple(rows[tile.first : tile.first + tile.cols]) for tile in group]
+        if builder.groups and not builder.has_room(wanted):
+            chunks.append(builder.build())
+            builder = _ChunkBuilder()
+        builder.add(group, wanted)
+    return (*chunks, builder.build())
+
+
+class _ChunkBuilder:
+    def __init__(self) -> None:
+        self.channels: list[Channel] = []
+        self.starts: dict[tuple[Channel, ...], int] = {}
+        self.groups: list[tuple[tuple[NTile, int], ...]] = []
+
+    def has_room(self, wanted: list[tuple[Channel, ...]]) -> bool:
+        """Whether a group's channels still fit."""
+        new = {key for key in wanted if key not in self.starts}
+        return len(self.channels) + sum(map(len, new)) <= OFFSET_DEPTH
+
+    def add(self, group: tuple[NTile, ...], wanted: list[tuple[Channel, ...]]) -> None:
+        """Append a group, sharing entries with tiles that have the same parameters."""
+        for key in wanted:
+            if key not in self.starts:
+                self.starts[key] = len(self.channels)
+                self.channels += key
+        placed = zip(group, (self.starts[key] for key in wanted), strict=True)
+        self.groups.append(tuple(placed))
+
+    def build(self) -> ParameterChunk:
+        """The finished chunk."""
+        return ParameterChunk(tuple(self.channels), tuple(self.groups))

@@ -1,0 +1,112 @@
+"""Plan: an address for every stored tensor; tensors that are never needed together share words.
+
+A tensor lives from the layer that writes it (inputs: from the start) to the last layer that reads
+it (outputs: to the end). Tensors are placed largest first, each as low as it fits.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from mapping.errors import ScratchpadError
+from mapping.graph import Graph
+from mapping.passes.lower import LoweredLayer
+from mapping.passes.storage import output_base
+from mapping.passes.tiles import layer_sources
+from mapping.program.tensor import StoredTensor
+from systolic.spec.config import ArrayConfig
+
+
+@dataclass(frozen=True)
+class Life:
+    """Steps during which a tensor's words are its own, both ends included."""
+
+    first: int
+    last: int
+
+    def overlaps(self, other: "Life") -> bool:
+        """Whether there is a common step."""
+        return self.first <= other.last and other.first <= self.last
+
+
+def lifetimes(
+    graph: Graph, layers: Sequence[LoweredLayer], stored: frozenset[int], *, keep_all: bool
+) -> dict[int, Life]:
+    """Life of every stored tensor, in layers; inputs are there before layer 0."""
+    end = len(layers)
+    first = {value: -1 for value in graph.input_ids}
+    last = {value: -1 for value in graph.input_ids}
+    for step, layer in enumerate(layers):
+        first[layer.output] = last[layer.output] = step
+        for source in layer_sources(layer):
+            last[source.piece.value] = step
+    for value in graph.outputs:
+        last[output_base(graph, value, stored)] = end
+    if keep_all:
+        return {value: Life(-1, end) for value in first}
+    return {value: Life(first[value], last[value]) for value in first}
+
+
+def place_tensors(
+    tensors: Mapping[int, StoredTensor], lives: Mapping[int, Life], config: ArrayConfig
+) -> dict[int, StoredTensor]:
+    """Tensors with addresses.
+
+    Raises
+    ------
+    ScratchpadError
+        If they do not fit; the message names the tensor at which it happened.
+    """
+    placed: dict[int, StoredTensor] = {}
+    order = sorted(tensors, key=lambda value: (-tensors[value].words(config), value))
+    for value in order:
+        words = tensors[value].words(config)
+        taken = sorted(
+            (other.address, other.address + other.words(config))
+            for other_value, other in placed.items()
+            if lives[value].overlaps(lives[other_value])
+        )
+        address = 0
+        for start, end in taken:
+            if address + words <= start:
+                break
+            address = max(address, end)
+        _check_fit(tensors[value], address, config)
+        placed[value] = replace(tensors[value], address=address)
+    return {value: placed[value] for value in tensors}
+
+
+def fits(tensor: StoredTensor, config: ArrayConfig) -> bool:
+    """Whether a tensor alone fits the scratchpad."""
+    return tensor.words(config) <= config.scratchpad_words
+
+
+def _check_fit(tensor: StoredTensor, address: int, config: ArrayConfig) -> None:
+    words, limit = tensor.words(config), config.scratchpad_words
+    over = address + words - limit
+    if over > 0:
+        raise ScratchpadError(
+            f"{tensor.name}: needs {words} words beside {address} that are in use at the same "
+            f"time, but the scratchpad has {limit}: {over * config.word_bytes} bytes too many"
+        )
+
+
+def activation_words(tensors: Mapping[int, StoredTensor], config: ArrayConfig) -> int:
+    """Words from 0 to the end of the highest tensor."""
+    return max(tensor.address + tensor.words(config) for tensor in tensors.values())
+
+
+def check_image(activations: int, image: int, config: ArrayConfig) -> None:
+    """Refuse an image that does not fit behind the activations.
+
+    Raises
+    ------
+    ScratchpadError
+        With words needed, words there and bytes over.
+    """
+    over = activations + image - config.scratchpad_words
+    if over > 0:
+        raise ScratchpadError(
+            f"program: weights, parameters and instructions need {image} words beside "
+            f"{activations} of activations, but the scratchpad has {config.scratchpad_words}: "
+            f"{over * config.word_bytes} bytes too many"
+        )

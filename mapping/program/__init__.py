@@ -1,0 +1,7 @@
+"""The compiler's product: instructions, constants and descriptors, in memory and as a file."""
+
+from mapping.errors import ProgramError
+from mapping.program.container import LayerRecord, Program
+from mapping.program.tensor import Packing, StoredTensor
+
+__all__ = ["LayerRecord", "Packing", "Program", "ProgramError", "StoredTensor"]

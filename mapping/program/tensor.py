@@ -1,0 +1,184 @@
+"""Tensors in the scratchpad as a program file describes them: place, border, codes, packing.
+
+The host writes inputs and reads outputs by these records; a debugger reads any tensor by them.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import ArrayLike, NDArray
+
+from mapping.ops import Padding
+from systolic.spec.config import ArrayConfig
+from systolic.spec.layout import pack_activations, unpack_activations
+
+
+@dataclass(frozen=True)
+class Packing:
+    """How the host gathers a window's taps into channels before it writes an input.
+
+    Stored pixel (y, x) holds, for each tap of ``kernel`` in row-major order, all channels of image
+    pixel ``(y * stride - pad + tap * dilation)``; taps outside the image hold the zero point.
+
+    Parameters
+    ----------
+    kernel, stride, dilation : tuple of int
+        Vertical and horizontal.
+    pad : Padding
+        Border of the image.
+    """
+
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    dilation: tuple[int, int]
+    pad: Padding
+
+    def gather(self, images: NDArray[np.int64], zero_point: int) -> NDArray[np.int64]:
+        """Images with packed channels.
+
+        Parameters
+        ----------
+        images : ndarray of int64, shape (n, height, width, channels)
+            Values q.
+        zero_point : int
+            Value of taps outside the image.
+
+        Returns
+        -------
+        ndarray of int64, shape (n, out_height, out_width, kernel_h * kernel_w * channels)
+        """
+        top, bottom, left, right = self.pad
+        widths = ((0, 0), (top, bottom), (left, right), (0, 0))
+        padded = np.pad(images, widths, constant_values=zero_point)
+        (kernel_h, kernel_w), (dil_h, dil_w) = self.kernel, self.dilation
+        reach = ((kernel_h - 1) * dil_h + 1, (kernel_w - 1) * dil_w + 1)
+        windows = sliding_window_view(padded, reach, axis=(1, 2))
+        windows = windows[:, :: self.stride[0], :: self.stride[1], :, ::dil_h, ::dil_w]
+        ordered = windows.transpose(0, 1, 2, 4, 5, 3)
+        return ordered.reshape(*ordered.shape[:3], -1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredTensor:
+    """One tensor in the scratchpad: ``[pixel][channel block][digit]`` words, border included.
+
+    Parameters
+    ----------
+    node : int
+        Node id in the graph that was compiled.
+    name : str
+        For listings and messages.
+    address : int
+        First word, of the border's top left pixel.
+    shape : tuple of int
+        Shape in the network, (height, width, channels) or (features,).
+    height, width, channels : int
+        Stored image without its border (after packing).
+    border : Padding
+        Pixels of code ``zero`` around it.
+    bits : int
+        Activation bits, 1..8.
+    q_min : int
+        The value of code 0.
+    zero : int
+        The code of the zero point.
+    packing : Packing or None
+        Only for inputs: what the host does before it writes.
+    """
+
+    node: int
+    name: str
+    address: int
+    shape: tuple[int, ...]
+    height: int
+    width: int
+    channels: int
+    border: Padding
+    bits: int
+    q_min: int
+    zero: int
+    packing: Packing | None = None
+
+    @cached_property
+    def pitch(self) -> int:
+        """Pixels from one row to the next."""
+        return self.border.left + self.width + self.border.right
+
+    @cached_property
+    def pixels(self) -> int:
+        """Pixels with the border."""
+        return self.pitch * (self.border.top + self.height + self.border.bottom)
+
+    def blocks(self, config: ArrayConfig) -> int:
+        """Blocks of ``rows`` channels."""
+        return -(-self.channels // config.rows)
+
+    def pixel_words(self, config: ArrayConfig) -> int:
+        """Words per pixel."""
+        return self.blocks(config) * config.digits(self.bits)
+
+    def words(self, config: ArrayConfig) -> int:
+        """Words of the whole tensor with its border."""
+        return self.pixels * self.pixel_words(config)
+
+    def pixel_index(self, y: Any, x: Any) -> Any:
+        """Index of a pixel (or arrays of them) counted from the border's top left."""
+        return (y + self.border.top) * self.pitch + x + self.border.left
+
+    def border_pixels(self) -> NDArray[np.int64]:
+        """Indices of the border's pixels, ascending."""
+        is_border = np.ones((self.border.top + self.height + self.border.bottom, self.pitch), bool)
+        is_border[
+            self.border.top : self.border.top + self.height,
+            self.border.left : self.border.left + self.width,
+        ] = False
+        return np.flatnonzero(is_border)
+
+    def pack(self, images: ArrayLike, config: ArrayConfig) -> list[bytes]:
+        """Words of the whole tensor, border and all, for each image.
+
+        Parameters
+        ----------
+        images : array of int, shape (n, *shape)
+            Values q in ``q_min .. q_min + 2**bits - 1``.
+        config : ArrayConfig
+            The array.
+
+        Raises
+        ------
+        ValueError
+            If the shape or a value does not fit.
+        """
+        array = np.asarray(images)
+        if array.shape[1:] != self.shape or array.ndim != len(self.shape) + 1:
+            raise ValueError(f"{self.name} must have shape (n, *{self.shape}), not {array.shape}")
+        if array.dtype.kind not in "iu":
+            raise ValueError(f"{self.name} must hold integers, not {array.dtype}")
+        q_max = self.q_min + (1 << self.bits) - 1
+        if array.size and (array.min() < self.q_min or array.max() > q_max):
+            raise ValueError(
+                f"{self.name} must be {self.q_min}..{q_max}, not {array.min()}..{array.max()}"
+            )
+        image_shape = self.shape if len(self.shape) == 3 else (1, 1, *self.shape)
+        values = array.astype(np.int64).reshape(len(array), *image_shape)
+        if self.packing is not None:
+            values = self.packing.gather(values, self.zero + self.q_min)
+        return [self._pack_one(image - self.q_min, config) for image in values]
+
+    def _pack_one(self, codes: NDArray[np.int64], config: ArrayConfig) -> bytes:
+        top, bottom, left, right = self.border
+        region = np.pad(
+            codes, ((top, bottom), (left, right), (0, 0)), constant_values=self.zero
+        ).reshape(-1, self.channels)
+        return pack_activations(region, self.bits, config)
+
+    def unpack(self, data: bytes, config: ArrayConfig) -> NDArray[np.int64]:
+        """Values q of one image from the tensor's words, shape ``shape`` (border taken off)."""
+        codes = unpack_activations(data, self.channels, self.bits, config)
+        region = codes.reshape(-1, self.pitch, self.channels)
+        top, left = self.border.top, self.border.left
+        image = region[top : top + self.height, left : left + self.width]
+        return (image + self.q_min).reshape(self.shape)

@@ -1,0 +1,81 @@
+"""Where a layer's cycles go, by the exact cycle model, and the table that says so."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
+
+from systolic.spec.config import ArrayConfig
+from systolic.spec.isa import Instruction, Matmul, Store
+from systolic.spec.timing import Machine, advance
+
+if TYPE_CHECKING:
+    from mapping.program import Program
+
+
+@dataclass(frozen=True)
+class Breakdown:
+    """Cycles of a layer by what the mover was held by.
+
+    Parameters
+    ----------
+    array : int
+        Activations streamed into the array.
+    weights : int
+        Fetching MATMULs and loading their weights.
+    requantizer : int
+        Waiting for the drain.
+    store : int
+        Fetching STOREs and storing.
+    setup : int
+        Everything else: tables, parameters, starting drains.
+    """
+
+    array: int
+    weights: int
+    requantizer: int
+    store: int
+    setup: int
+
+    @property
+    def bound(self) -> str:
+        """Name of the largest part."""
+        return max(fields(self), key=lambda field: getattr(self, field.name)).name
+
+
+def break_down(code: Sequence[Instruction], config: ArrayConfig) -> Breakdown:
+    """Attribute every cycle of a layer's instructions."""
+    machine = Machine()
+    spent = {field.name: 0 for field in fields(Breakdown)}
+    for instruction in code:
+        after = advance(machine, instruction, config)
+        waited = 0
+        if instruction.waits:
+            waited = max(0, machine.drain_free - (machine.cycle + config.fetch_cycles - 1))
+        busy = after.busy_cycles - machine.busy_cycles
+        held = after.cycle - machine.cycle - waited - busy
+        match instruction:
+            case Matmul():
+                spent["weights"] += held
+            case Store():
+                spent["store"] += held
+            case _:
+                spent["setup"] += held
+        spent["array"] += busy
+        spent["requantizer"] += waited
+        machine = after
+    return Breakdown(**spent)
+
+
+def layer_lines(program: "Program") -> Iterator[str]:
+    """Table of a program's layers: one line each, and a total."""
+    yield (
+        f"{'layer':<24} {'output':>12} {'MACs':>12} {'cycles':>10} {'busy':>10} {'util':>6}  bound"
+    )
+    for layer in program.layers:
+        shape = "x".join(map(str, layer.out_shape))
+        yield (
+            f"{layer.name[:24]:<24} {shape:>12} {layer.macs:>12,} {layer.cycles:>10,} "
+            f"{layer.busy_cycles:>10,} {layer.utilisation:>6.1%}  {layer.bound}"
+        )
+    busy = sum(layer.busy_cycles for layer in program.layers)
+    yield f"{'total':<24} {'':>12} {program.macs:>12,} {program.cycles:>10,} {busy:>10,}"

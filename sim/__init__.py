@@ -1,0 +1,1 @@
+"""Simulators: programs run by the meaning of their instructions, by the cycle model, by the gates."""

@@ -1,0 +1,100 @@
+"""Run a program on any simulator: write the image once, then inputs, run, read outputs per image."""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mapping.program import Program, StoredTensor
+from systolic.spec.registers import Registers
+
+
+class Simulator(Protocol):
+    """What every simulator offers; addresses and counts are in scratchpad words."""
+
+    def write(self, addr: int, data: bytes) -> None:
+        """Write whole words from ``addr`` on."""
+        ...
+
+    def read(self, addr: int, count: int) -> bytes:
+        """Read ``count`` words from ``addr`` on."""
+        ...
+
+    def run(self, addr: int, *, step: bool = False) -> list[Registers]:
+        """Run the program at ``addr``; counters at each stop."""
+        ...
+
+
+def run_network(
+    simulator: Simulator,
+    program: Program,
+    *images: ArrayLike,
+    progress: Callable[[int], None] | None = None,
+) -> tuple[tuple[NDArray[np.int64], ...], list[list[Registers]]]:
+    """Run a network over a batch.
+
+    Parameters
+    ----------
+    simulator : Simulator
+        Made for the program's configuration.
+    program : Program
+        The network.
+    *images : array of int, shape (n, ...)
+        Values q, one batch per input of the network.
+    progress : callable, optional
+        Called with the number of images done, after each.
+
+    Returns
+    -------
+    tuple of ndarray of int64, shape (n, ...)
+        Values q of each output.
+    list of list of Registers
+        For each image, the counters at the end of each layer.
+
+    Raises
+    ------
+    ValueError
+        If the number, shape or values of inputs do not fit.
+    """
+    packed = _pack(program, images)
+    simulator.write(program.load_address, program.image)
+    results: list[list[NDArray[np.int64]]] = [[] for _ in program.outputs]
+    counters = []
+    for index, inputs in enumerate(zip(*packed, strict=True)):
+        for tensor, data in zip(program.inputs, inputs, strict=True):
+            simulator.write(tensor.address, data)
+        counters.append(simulator.run(program.entry, step=True))
+        for tensor, values in zip(program.outputs, results, strict=True):
+            values.append(read_tensor(simulator, program, tensor))
+        if progress is not None:
+            progress(index + 1)
+    outputs = tuple(
+        np.stack(values) if values else np.zeros((0, *tensor.shape), np.int64)
+        for values, tensor in zip(results, program.outputs, strict=True)
+    )
+    return outputs, counters
+
+
+def read_tensor(
+    simulator: Simulator, program: Program, tensor: StoredTensor
+) -> NDArray[np.int64]:
+    """Values q of a tensor as it lies in the scratchpad now, in its network shape.
+
+    Packed inputs cannot be read back: :exc:`ValueError`.
+    """
+    if tensor.packing is not None:
+        raise ValueError(f"{tensor.name} is packed by the host: its pixels are not stored one by one")
+    words = tensor.words(program.config)
+    return tensor.unpack(simulator.read(tensor.address, words), program.config)
+
+
+def _pack(program: Program, images: Sequence[ArrayLike]) -> list[list[bytes]]:
+    if len(images) != len(program.inputs):
+        raise ValueError(f"{program.name} has {len(program.inputs)} input(s), not {len(images)}")
+    packed = [program.pack_input(batch, index) for index, batch in enumerate(images)]
+    if len({len(batch) for batch in packed}) > 1:
+        raise ValueError(
+            f"all inputs must have the same number of images, not {[len(b) for b in packed]}"
+        )
+    return packed
