@@ -70,7 +70,7 @@ class LayerEmitter:
         self._digits = config.digits(self._output.bits)
         self._weights = constants.weights(tiles.weights)
         self._bases = {
-            n_tile.first: [self._k_base(k_tile) for k_tile in n_tile.k_tiles]
+            n_tile.slot: [self._k_base(k_tile) for k_tile in n_tile.k_tiles]
             for n_tile in tiles.n_tiles
         }
         self._chunks = parameter_chunks(layer.requantization, tiles.n_tiles, config)
@@ -156,7 +156,7 @@ class LayerEmitter:
     def _emit_matmuls(self, pixels: PixelTile, n_tile: NTile, half: int) -> None:
         count, source, started = len(pixels) * self._window, -1, set[int]()
         shift = start = digits = 0
-        for k_tile, base in zip(n_tile.k_tiles, self._bases[n_tile.first], strict=True):
+        for k_tile, base in zip(n_tile.k_tiles, self._bases[n_tile.slot], strict=True):
             if k_tile.source != source:
                 source = k_tile.source
                 pattern = self._input_pattern(source, pixels)
@@ -186,7 +186,7 @@ class LayerEmitter:
                 start=start,
                 parts=self._layer.parts,
                 cols=n_tile.cols,
-                row=n_tile.first % self._config.rows,
+                row=n_tile.slot % self._config.rows,
                 window=self._window,
             )
         )
@@ -195,15 +195,15 @@ class LayerEmitter:
         self, pixels: PixelTile, group: list[NTile]
     ) -> list[tuple[PixelTile, int, int]]:
         """Pixels, block of the output buffer and block of the tensor of each store to be done."""
-        first = group[0].first // self._config.rows
-        last = (group[-1].first + group[-1].cols - 1) // self._config.rows
+        first = group[0].slot // self._config.rows
+        last = (group[-1].slot + group[-1].cols - 1) // self._config.rows
         return [(pixels, block - first, block) for block in range(first, last + 1)]
 
     def _emit_stores(self, stores: list[tuple[PixelTile, int, int]]) -> None:
         for pixels, buffer_block, block in stores:
             pattern = self._output_pattern(pixels)
             start = self._request(pattern)
-            base = self._output.address + pattern.first + block * self._digits
+            base = pattern.first + self._block_base(block)
             self._code.append(
                 Store(
                     digits=self._digits,
@@ -213,6 +213,14 @@ class LayerEmitter:
                     base=(base - self._table.value(start)) % ADDRESS_SPACE,
                 )
             )
+
+    def _block_base(self, block: int) -> int:
+        """Address of a channel block; of a flat layer, blocks count through all pixels."""
+        pixel, block = divmod(block, self._output.blocks(self._config))
+        offset = self._output.pixel_index(*divmod(pixel, self._output.width))
+        offset -= self._output.pixel_index(0, 0)
+        words = self._output.pixel_words(self._config)
+        return self._output.address + offset * words + block * self._digits
 
     def _request(self, pattern: _Pattern) -> int:
         """First entry of the offset table that holds a pattern; load it if none does."""
@@ -248,7 +256,7 @@ class LayerEmitter:
         Where a window reaches beyond the image it takes the nearest pixel inside, which lies in
         the same window: twice the same value leaves a maximum alone.
         """
-        y, x = np.divmod(pixels, self._layer.out_shape[1])
+        y, x = np.divmod(pixels, self._layer.pixels[1])
         pool = self._layer.epilogue.pool
         if pool is None:
             return y, x

@@ -100,6 +100,16 @@ class LoweredLayer:
     epilogue: Epilogue
     macs: int
 
+    @property
+    def is_flat(self) -> bool:
+        """Whether all output pixels are made as channels of a single one (see Operand)."""
+        return self.operands[0].is_flat
+
+    @property
+    def pixels(self) -> tuple[int, int]:
+        """Height and width of the output as the passes count it."""
+        return (1, 1) if self.is_flat else self.out_shape[:2]
+
 
 def lower(
     graph: Graph, layers: tuple[FusedLayer, ...], stored: frozenset[int], config: ArrayConfig
@@ -186,7 +196,7 @@ def _operands(graph: Graph, layer: FusedLayer, stored: frozenset[int]) -> tuple[
             height, width, _ = image_shape(graph.types[node.inputs[0]].shape)
             return (_diagonal(graph, node.inputs[0], behind, 1, (height, width)),)
         case Reshape():
-            return (_reshape_operand(graph, layer.anchor, node, behind),)
+            return (_reshape_operand(graph, node, behind),)
     source = layer.anchor if len(node.inputs) != 1 or not _is_pointwise(node) else node.inputs[0]
     return (_diagonal(graph, source, behind, 1),)
 
@@ -224,21 +234,15 @@ def _diagonal(
     return Operand(view, grid_taps(kernel), weights, view.channels, stride)
 
 
-def _reshape_operand(
-    graph: Graph, anchor: int, node: Reshape, stored: frozenset[int]
-) -> Operand:
-    """A copy that renumbers pixels; channels have to stay together."""
+def _reshape_operand(graph: Graph, node: Reshape, stored: frozenset[int]) -> Operand:
+    """A copy that renumbers pixels, or value by value if channels do not stay together."""
     source = skip_reshapes(graph, node.inputs[0], stored)
-    _, width, channels = image_shape(node.shape)
-    before = image_shape(graph.types[source].shape)
-    if before[2] != channels:
-        raise UnsupportedError(
-            f"node {anchor}, {node.label}: cannot move values between pixels and channels "
-            f"({before[2]} channels to {channels}): keep the channels, or flatten before a matmul"
-        )
     view = view_of(graph, source, stored)
+    _, width, channels = image_shape(node.shape)
     weights = np.ones((1, 1, channels), np.int64)
-    return Operand(view, grid_taps((1, 1)), weights, channels, row_pixels=width)
+    if view.channels == channels:
+        return Operand(view, grid_taps((1, 1)), weights, channels, row_pixels=width)
+    return Operand(view, grid_taps((view.height, view.width)), weights, channels, is_flat=True)
 
 
 def _folded_bias(
@@ -273,6 +277,8 @@ def _assemble(
     grid = image_shape(graph.types[layer.anchor].shape)[:2]
     if isinstance(node, MaxPool2d):
         grid = (operands[0].view.height, operands[0].view.width)
+    if operands[0].is_flat:
+        grid = (1, 1)
     kinds = [graph.nodes[node_id].KIND for node_id in layer.nodes]
     return LoweredLayer(
         name,

@@ -33,7 +33,10 @@ class Operand:
         Vertical and horizontal.
     row_pixels : int
         If not 0, the reader's pixels are the view's in row-major order whatever their rows
-        (a reshape): this is the width of the reader's grid.
+        (a reshape that keeps the channels): this is the width of the reader's grid.
+    is_flat : bool
+        Whether output value e is simply the view's value e, both in row-major order (a reshape
+        between pixels and channels). ``weights`` is then one 1 per output channel.
     kernel : tuple of int or None
         Height and width of the regular grid that the taps form, if they do.
     dilation : tuple of int
@@ -46,6 +49,7 @@ class Operand:
     groups: int = 1
     stride: tuple[int, int] = (1, 1)
     row_pixels: int = 0
+    is_flat: bool = False
     kernel: tuple[int, int] | None = None
     dilation: tuple[int, int] = (1, 1)
 

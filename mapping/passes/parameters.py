@@ -1,6 +1,7 @@
 """Requantization parameters in loads of at most 256 channels, shared by n-tiles that have the same."""
 
 from dataclasses import dataclass
+from itertools import groupby
 
 from mapping.passes.lower import Requantization
 from mapping.passes.tiles import NTile
@@ -37,12 +38,11 @@ def parameter_chunks(
             strict=True,
         )
     )
-    per_group = max(1, config.rows // config.cols)
     chunks: list[ParameterChunk] = []
     builder = _ChunkBuilder()
-    for first in range(0, len(n_tiles), per_group):
-        group = n_tiles[first : first + per_group]
-        wanted = [tuple(rows[tile.first : tile.first + tile.cols]) for tile in group]
+    for _, tiles in groupby(n_tiles, lambda tile: tile.slot // config.rows):
+        group = tuple(tiles)
+        wanted = [tuple(rows[tile.channel : tile.channel + tile.cols]) for tile in group]
         if builder.groups and not builder.has_room(wanted):
             chunks.append(builder.build())
             builder = _ChunkBuilder()

@@ -42,8 +42,7 @@ def choose_tiling(
     def cycles(tiling: Tiling) -> int:
         return layer_cycles(emitter.emit(tiling), config)
 
-    height, width, _ = layer.out_shape
-    cuts = candidate_tilings(height, width, pixel_capacity(layer, config))
+    cuts = candidate_tilings(*layer.pixels, pixel_capacity(layer, config))
     tilings = [Tiling(tiles, (tiles[-1],)) for tiles in cuts]
     best = min(((cycles(tiling), i) for i, tiling in enumerate(tilings)))
     chosen = tilings[best[1]].tiles

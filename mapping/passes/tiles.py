@@ -5,6 +5,7 @@ depthwise convolution need; the first tile of each part of an output stays, to s
 """
 
 from dataclasses import dataclass
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -30,9 +31,22 @@ class KTile(NamedTuple):
 
 @dataclass(frozen=True)
 class NTile:
-    """``cols`` output channels from ``first`` on, and the k-tiles that make them."""
+    """``cols`` output channels and the k-tiles that make them.
 
-    first: int
+    Parameters
+    ----------
+    slot : int
+        Where the first one goes: row ``slot % rows`` of block ``slot // rows``.
+    channel : int
+        Whose requantization the first one takes.
+    cols : int
+        Number of output channels.
+    k_tiles : tuple of KTile
+        What is multiplied and summed, source by source.
+    """
+
+    slot: int
+    channel: int
     cols: int
     k_tiles: tuple[KTile, ...]
 
@@ -73,28 +87,60 @@ def layer_sources(layer: LoweredLayer) -> tuple[Source, ...]:
 
 def tile_weights(layer: LoweredLayer, config: ArrayConfig) -> LayerTiles:
     """Cut a layer's weights into tiles."""
-    channels = layer.out_shape[2]
     slots, first_source = [], 0
     for operand in layer.operands:
         slots.append(_Slots(operand, first_source, config.rows))
         first_source += len(operand.view.pieces)
-    n_tiles, tiles, count = [], [], 0
-    for first in range(0, channels, config.cols):
+    builder = _TileBuilder(layer, config)
+    channels = layer.out_shape[2]
+    pixels = layer.out_shape[0] * layer.out_shape[1] if layer.is_flat else 1
+    slots_per_pixel = -(-channels // config.rows) * config.rows
+    for pixel, first in product(range(pixels), range(0, channels, config.cols)):
         last = min(first + config.cols, channels)
-        k_tiles: list[KTile] = []
+        found = []
         for operand, slot in zip(layer.operands, slots, strict=True):
-            found, data = _operand_tiles(operand, slot, layer.parts, (first, last), config)
-            k_tiles += [k_tile._replace(tile=count + i) for i, k_tile in enumerate(found)]
-            tiles.append(data)
-            count += len(data)
-        missing = set(range(layer.parts)) - {k_tile.part for k_tile in k_tiles}
-        for part in sorted(missing):
-            dy, dx = layer.operands[0].taps[0].tolist()
-            k_tiles.append(KTile(0, dy, dx, 0, part, count))
-            tiles.append(np.zeros((1, config.rows, config.cols), np.int64))
-            count += 1
-        n_tiles.append(NTile(first, last - first, tuple(k_tiles)))
-    return LayerTiles(layer_sources(layer), tuple(n_tiles), np.concatenate(tiles))
+            if layer.is_flat:
+                values = np.arange(first, last) + pixel * channels
+                found.append(_flat_tiles(operand, slot, layer.parts, values, config))
+            else:
+                found.append(_operand_tiles(operand, slot, layer.parts, (first, last), config))
+        builder.add(pixel * slots_per_pixel + first, first, last - first, found)
+    return builder.build()
+
+
+Found = tuple[list[KTile], NDArray[np.int64]]
+"""Tiles of one operand: their places (``tile`` not yet known) and their weights."""
+
+
+class _TileBuilder:
+    """Numbers the tiles of all n-tiles and sees to it that every part has at least one."""
+
+    def __init__(self, layer: LoweredLayer, config: ArrayConfig) -> None:
+        self.layer, self.config = layer, config
+        self.n_tiles: list[NTile] = []
+        self.weights: list[NDArray[np.int64]] = []
+        self.count = 0
+
+    def add(self, slot: int, channel: int, cols: int, found: list[Found]) -> None:
+        """Append an n-tile with the tiles found in each operand."""
+        k_tiles: list[KTile] = []
+        for places, weights in found:
+            k_tiles += [place._replace(tile=self.count + i) for i, place in enumerate(places)]
+            self._append(weights)
+        for part in sorted(set(range(self.layer.parts)) - {k_tile.part for k_tile in k_tiles}):
+            dy, dx = self.layer.operands[0].taps[0].tolist()
+            k_tiles.append(KTile(0, dy, dx, 0, part, self.count))
+            self._append(np.zeros((1, self.config.rows, self.config.cols), np.int64))
+        self.n_tiles.append(NTile(slot, channel, cols, tuple(k_tiles)))
+
+    def _append(self, weights: NDArray[np.int64]) -> None:
+        self.weights.append(weights)
+        self.count += len(weights)
+
+    def build(self) -> LayerTiles:
+        """All tiles."""
+        sources = layer_sources(self.layer)
+        return LayerTiles(sources, tuple(self.n_tiles), np.concatenate(self.weights))
 
 
 class _Slots:
@@ -112,7 +158,7 @@ class _Slots:
 
 def _operand_tiles(
     operand: Operand, slots: _Slots, parts: int, channels: tuple[int, int], config: ArrayConfig
-) -> tuple[list[KTile], NDArray[np.int64]]:
+) -> Found:
     """Non-zero tiles of one operand for a range of output channels, with their places."""
     start, dense = group_columns(operand.weights, operand.groups, *channels)
     slot = slots.of_channel[start : start + dense.shape[1]]
@@ -128,6 +174,28 @@ def _operand_tiles(
         KTile(*_at(slots, low + block, taps[tap]), part, 0) for block, tap, part in places.tolist()
     ]
     return k_tiles, tiles[tuple(places.T)]
+
+
+def _flat_tiles(
+    operand: Operand, slots: _Slots, parts: int, values: NDArray[np.int64], config: ArrayConfig
+) -> Found:
+    """Tiles that pick the view's values of the given row-major indices, one per column."""
+    pixel, channel = np.divmod(values, operand.view.channels)
+    block, row = np.divmod(slots.of_channel[channel], config.rows)
+    # The same words serve all values of one block of one pixel.
+    words, where = np.unique(np.stack([block, pixel], axis=1), axis=0, return_inverse=True)
+    picks = np.zeros((len(words), config.rows, config.cols), np.int64)
+    picks[where.ravel(), row, np.arange(len(values))] = 1
+    split = split_parts(picks, parts, config.weight_bits)
+    tiles = split.swapaxes(0, 1).reshape(-1, config.rows, config.cols)
+    taps = operand.taps.tolist()
+    places = [
+        KTile(*_at(slots, block, taps[pixel]), part, 0)
+        for block, pixel in words.tolist()
+        for part in range(parts)
+    ]
+    used = tiles.any(axis=(1, 2))
+    return [place for place, keep in zip(places, used, strict=True) if keep], tiles[used]
 
 
 def _at(slots: _Slots, block: int, tap: list[int]) -> tuple[int, int, int, int]:
