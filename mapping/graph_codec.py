@@ -92,6 +92,18 @@ def _smallest(array: NDArray[Any]) -> NDArray[Any]:
 def decode_graph(value: Json, arrays: bytes) -> Graph:
     """Graph of a JSON value and its array bytes.
 
+    Parameters
+    ----------
+    value : JSON value
+        From :func:`encode_graph`, or from a file and not checked yet.
+    arrays : bytes
+        The nodes' arrays one after the other.
+
+    Returns
+    -------
+    Graph
+        The graph, checked.
+
     Raises
     ------
     CodecError

@@ -1,8 +1,8 @@
-"""A quantized network with its metadata, and the one-file format it is kept in.
+r"""A quantized network with its metadata, and the one-file format it is kept in.
 
 A file holds, in this order (integers little-endian)::
 
-    8 bytes   magic "SYSTNET\\n"
+    8 bytes   magic "SYSTNET\n"
     4 bytes   format version, 1
     4 bytes   length of the JSON part in bytes, at most 4 MiB
     4 bytes   length of the array part once inflated, at most 16 MiB
@@ -151,6 +151,16 @@ def save_network(network: Network | Graph, path: str | os.PathLike[str]) -> None
 
 def load_network(path: str | os.PathLike[str]) -> Network:
     """Read a network file.
+
+    Parameters
+    ----------
+    path : path
+        File to read.
+
+    Returns
+    -------
+    Network
+        The graph and its metadata.
 
     Raises
     ------

@@ -8,6 +8,7 @@ Arrays hold a batch on the first axis and int64 elements: (n, height, width, cha
 """
 
 from functools import singledispatch
+from typing import Final
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -38,12 +39,13 @@ from mapping.ops.types import ACC_MAX, ACC_MIN
 from mapping.ops.window import Window
 from systolic.spec.arithmetic import requantize_onnx, requantize_tflite
 
+CHUNK_IMAGES: Final = 32
 Tensor = NDArray[np.int64]
 Operands = tuple[Tensor, ...]
 Types = tuple[TensorType, ...]
 
 
-class AccumulatorOverflow(ArithmeticError):
+class AccumulatorOverflowError(ArithmeticError):
     """A sum left the 32 bits of an accumulator.
 
     Parameters
@@ -84,16 +86,31 @@ def run_all(graph: Graph, *inputs: ArrayLike) -> tuple[Tensor, ...]:
     ------
     ValueError
         If an input has another shape, a value out of range, or there are too few or many inputs.
-    AccumulatorOverflow
+    AccumulatorOverflowError
         If a sum leaves 32 bits.
     """
-    if len(inputs) != len(graph.input_ids):
-        raise ValueError(f"the network has {len(graph.input_ids)} input(s), not {len(inputs)}")
-    batches = iter(_check_inputs(graph, inputs))
+    return _interpret(graph, _check_inputs(graph, inputs))
+
+
+def run(graph: Graph, *inputs: ArrayLike) -> tuple[Tensor, ...]:
+    """Run a batch and return the network's outputs; see :func:`run_all`.
+
+    Images are taken in parts, so that a long batch needs little more memory than a short one.
+    """
+    batches = _check_inputs(graph, inputs)
+    parts: list[tuple[Tensor, ...]] = []
+    for start in range(0, max(len(batches[0]), 1), CHUNK_IMAGES):
+        results = _interpret(graph, [batch[start : start + CHUNK_IMAGES] for batch in batches])
+        parts.append(tuple(results[output] for output in graph.outputs))
+    return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
+
+
+def _interpret(graph: Graph, batches: list[Tensor]) -> tuple[Tensor, ...]:
+    pending = iter(batches)
     results: list[Tensor] = []
     for node_id, node in graph.order():
         if isinstance(node, Input):
-            results.append(next(batches))
+            results.append(next(pending))
             continue
         operands = tuple(results[operand] for operand in node.inputs)
         result = evaluate(node, operands, graph.input_types(node_id))
@@ -103,13 +120,9 @@ def run_all(graph: Graph, *inputs: ArrayLike) -> tuple[Tensor, ...]:
     return tuple(results)
 
 
-def run(graph: Graph, *inputs: ArrayLike) -> tuple[Tensor, ...]:
-    """Run a batch and return the network's outputs; see :func:`run_all`."""
-    results = run_all(graph, *inputs)
-    return tuple(results[output] for output in graph.outputs)
-
-
 def _check_inputs(graph: Graph, inputs: tuple[ArrayLike, ...]) -> list[Tensor]:
+    if len(inputs) != len(graph.input_ids):
+        raise ValueError(f"the network has {len(graph.input_ids)} input(s), not {len(inputs)}")
     batches: list[Tensor] = []
     for node_id, given in zip(graph.input_ids, inputs, strict=True):
         tensor, batch = graph.types[node_id], np.asarray(given)
@@ -134,12 +147,12 @@ def _check_inputs(graph: Graph, inputs: tuple[ArrayLike, ...]) -> list[Tensor]:
 def _check_accumulators(node_id: int, node: Node, acc: Tensor) -> None:
     if acc.size and (acc.min() < ACC_MIN or acc.max() > ACC_MAX):
         worst = max(int(acc.min()), int(acc.max()), key=abs)
-        raise AccumulatorOverflow(node_id, node.label, worst)
+        raise AccumulatorOverflowError(node_id, node.label, worst)
 
 
 @singledispatch
 def evaluate(node: Node, operands: Operands, types: Types) -> Tensor:
-    """Result of one node.
+    """Compute the result of one node.
 
     Parameters
     ----------
@@ -154,8 +167,13 @@ def evaluate(node: Node, operands: Operands, types: Types) -> Tensor:
     -------
     ndarray of int64, shape (n, ...)
         The result; sums are not yet checked to fit 32 bits.
+
+    Raises
+    ------
+    TypeError
+        If the node is an :class:`Input`, which computes nothing.
     """
-    raise TypeError(f"{node.label} has no meaning in the reference interpreter")
+    raise TypeError(f"{node.label} computes nothing: its values are given")
 
 
 @evaluate.register

@@ -19,6 +19,7 @@ class Concat(Node):
             raise self.error(f"needs at least 2 inputs, not {len(self.inputs)}")
 
     def output_type(self, types: tuple[TensorType, ...]) -> TensorType:
+        """Give the common type with all channels."""
         first = types[0]
         for tensor in types:
             self.activations(tensor)
@@ -45,6 +46,7 @@ class Reshape(Node):
     shape: tuple[int, ...]
 
     def output_type(self, types: tuple[TensorType, ...]) -> TensorType:
+        """Give the input's type in the new shape."""
         result = TensorType(self.shape, self.activations(types[0]))
         if result.elements != types[0].elements:
             raise self.error(f"shape must hold {types[0].elements} elements, not {self.shape}")
@@ -70,6 +72,7 @@ class Pad(Node):
         check_padding(self, self.pad)
 
     def output_type(self, types: tuple[TensorType, ...]) -> TensorType:
+        """Give the input's type with the border around it."""
         height, width, channels = self.image(types[0])
         rows = self.pad.top + height + self.pad.bottom
         cols = self.pad.left + width + self.pad.right

@@ -4,6 +4,7 @@ A node names its inputs by their position in the graph. Parameters are checked w
 its inputs' types when a :class:`mapping.graph.Graph` holds it.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
@@ -13,7 +14,7 @@ from mapping.ops.types import ActType, GraphError, TensorType
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Node:
+class Node(ABC):
     """A computation with one result; nodes are equal if kind, fields and arrays are.
 
     Parameters
@@ -47,9 +48,9 @@ class Node:
     def __hash__(self) -> int:
         return hash((type(self), self.inputs, self.name))
 
+    @abstractmethod
     def output_type(self, types: tuple[TensorType, ...]) -> TensorType:
         """Type of the result for inputs of these types; :exc:`GraphError` if they do not fit."""
-        raise NotImplementedError
 
     def macs(self, types: tuple[TensorType, ...]) -> int:
         """Multiply-accumulates of one image, counted as for dense weights."""
@@ -110,5 +111,6 @@ class Input(Node):
     type: TensorType
 
     def output_type(self, types: tuple[TensorType, ...]) -> TensorType:
+        """Give the declared type."""
         self.activations(self.type)
         return self.type

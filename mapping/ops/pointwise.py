@@ -1,5 +1,6 @@
 """Nodes that work on every element by itself: requantize, clamp and table lookup."""
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
@@ -41,11 +42,12 @@ class Requantize(Node):
         _check_clamp(self, self.element, self.clamp_min, self.clamp_max)
 
     @property
+    @abstractmethod
     def channels(self) -> int:
         """Number of scales: one for the whole tensor or one per channel."""
-        raise NotImplementedError
 
     def output_type(self, types: tuple[TensorType, ...]) -> TensorType:
+        """Give the accumulators' shape with the declared element."""
         if not isinstance(types[0].element, AccType):
             raise self.error(f"needs accumulators (of conv2d, matmul or add), not {types[0]}")
         if self.channels not in (1, types[0].channels):
@@ -92,6 +94,7 @@ class RequantizeTflite(Requantize):
 
     @property
     def channels(self) -> int:
+        """Number of scales."""
         return self.multiplier.size
 
 
@@ -118,6 +121,7 @@ class RequantizeOnnx(Requantize):
 
     @property
     def channels(self) -> int:
+        """Number of scales."""
         return self.scale.size
 
 
@@ -137,6 +141,7 @@ class Clamp(Node):
     clamp_max: int
 
     def output_type(self, types: tuple[TensorType, ...]) -> TensorType:
+        """Give the input's type."""
         _check_clamp(self, self.activations(types[0]), self.clamp_min, self.clamp_max)
         return types[0]
 
@@ -163,6 +168,7 @@ class Lut(Node):
         self.freeze("table", np.int16, 1, self.element.q_min, self.element.q_max)
 
     def output_type(self, types: tuple[TensorType, ...]) -> TensorType:
+        """Give the input's shape with the declared element."""
         codes = self.activations(types[0]).codes
         if self.table.size != codes:
             raise self.error(f"table must have one entry per code ({codes}), not {self.table.size}")

@@ -43,6 +43,7 @@ class MaxPool2d(Node):
         return Window(self.kernel, self.stride, pad=self.pad)
 
     def output_type(self, types: tuple[TensorType, ...]) -> TensorType:
+        """Give one element per window and channel."""
         height, width, channels = self.image(types[0])
         rows, cols = self.window.positions(self, height, width)
         return TensorType((rows, cols, channels), types[0].element)
@@ -77,6 +78,7 @@ class AvgPool2d(Node):
         return Window(self.kernel, self.stride)
 
     def output_type(self, types: tuple[TensorType, ...]) -> TensorType:
+        """Give one element per window and channel."""
         height, width, channels = self.image(types[0])
         rows, cols = self.window.positions(self, height, width)
         return TensorType((rows, cols, channels), types[0].element)
@@ -89,5 +91,6 @@ class GlobalAvgPool(Node):
     KIND: ClassVar[str] = "global_avg_pool"
 
     def output_type(self, types: tuple[TensorType, ...]) -> TensorType:
+        """Give one element per channel."""
         _, _, channels = self.image(types[0])
         return TensorType((1, 1, channels), types[0].element)

@@ -112,6 +112,7 @@ class Conv2d(Weighted):
         return self.groups > 1 and self.weights.shape[2] == 1
 
     def output_type(self, types: tuple[TensorType, ...]) -> TensorType:
+        """Give one accumulator per window and output channel."""
         height, width, channels = self.image(types[0])
         if channels != self.in_channels:
             raise self.error(f"needs {self.in_channels} input channels, not {channels}")
@@ -119,6 +120,7 @@ class Conv2d(Weighted):
         return TensorType((rows, cols, self.out_channels), AccType())
 
     def macs(self, types: tuple[TensorType, ...]) -> int:
+        """Count every weight once per window."""
         return self.output_type(types).pixels * self.weights.size
 
 
@@ -135,6 +137,7 @@ class MatMul(Weighted):
     KIND: ClassVar[str] = "matmul"
 
     def output_type(self, types: tuple[TensorType, ...]) -> TensorType:
+        """Give one accumulator per pixel and output feature."""
         self.activations(types[0])
         if types[0].channels != self.weights.shape[0]:
             raise self.error(
@@ -144,6 +147,7 @@ class MatMul(Weighted):
         return TensorType((*types[0].shape[:-1], self.out_channels), AccType())
 
     def macs(self, types: tuple[TensorType, ...]) -> int:
+        """Count every weight once per pixel."""
         return types[0].pixels * self.weights.size
 
 
@@ -170,6 +174,7 @@ class Add(Node):
             self.check_range("a weight", weight, -half, half - 1)
 
     def output_type(self, types: tuple[TensorType, ...]) -> TensorType:
+        """Give accumulators of the inputs' shape."""
         for tensor in types:
             self.activations(tensor)
         if types[0].shape != types[1].shape:

@@ -11,7 +11,7 @@ from onnx import TensorProto, helper
 from mapping.builder import Builder
 from mapping.graph import Graph
 from mapping.ops import ActType, Padding
-from mapping.reference import AccumulatorOverflow, run, run_all
+from mapping.reference import CHUNK_IMAGES, AccumulatorOverflowError, run, run_all
 from tests.mapping.loop_reference import run_loops
 from tests.strategies import images_for, networks, random_network
 
@@ -177,6 +177,13 @@ def test_images_of_a_batch_do_not_mix() -> None:
         np.testing.assert_array_equal(together, alone)
 
 
+def test_long_batches_equal_short_ones() -> None:
+    graph = random_network(2)
+    batch = images_for(graph, 2 * CHUNK_IMAGES + 1)
+    np.testing.assert_array_equal(run(graph, batch)[0], run_all(graph, batch)[graph.outputs[0]])
+    assert len(run(graph, batch[:0])[0]) == 0
+
+
 def test_empty_batch_gives_empty_results() -> None:
     for seed in range(20):
         graph = random_network(seed)
@@ -193,7 +200,7 @@ def test_sums_fill_32_bits_and_not_one_more() -> None:
     full = value.matmul(weights, np.array([largest - 2 * 255]))
     assert run(builder.graph(full), batch)[0].item() == largest
     over = value.matmul(weights, np.array([largest - 2 * 255 + 1]), name="dense")
-    with pytest.raises(AccumulatorOverflow, match=r"node 2, matmul 'dense': .* 2147483648 "):
+    with pytest.raises(AccumulatorOverflowError, match=r"node 2, matmul 'dense': .* 2147483648 "):
         run(builder.graph(over), batch)
 
 
