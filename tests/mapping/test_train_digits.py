@@ -19,7 +19,7 @@ def test_training_writes_networks_that_work(tmp_path: Path) -> None:
     pytest.importorskip("torch", reason="needs the train extra")
     subprocess.run(
         [sys.executable, str(SCRIPT), "--folder", str(tmp_path), "--epochs", "8"],
-        check=True, capture_output=True, cwd=SCRIPT.parents[1], env=None,
+        check=True, capture_output=True, cwd=SCRIPT.parents[1],
     )  # fmt: skip
     digits = load_digits_images()
     with np.load(tmp_path / "digits_held_out.npz") as arrays:
@@ -27,8 +27,7 @@ def test_training_writes_networks_that_work(tmp_path: Path) -> None:
         np.testing.assert_array_equal(arrays["images"], digits.images)
     for name in network_names():
         network = load_network(tmp_path / f"{name}.systolic-net")
-        assert (
-            network.graph.types == load_included(name).graph.types[:-2] + network.graph.types[-2:]
-        )
+        # all but the logits, whose zero point is measured
+        assert network.graph.types[:-1] == load_included(name).graph.types[:-1]
         logits = run(network.graph, network.quantize_input(digits.images))[0]
         assert np.mean(logits.argmax(axis=1) == digits.labels) > 0.8
