@@ -5,15 +5,19 @@ The host writes inputs and reads outputs by these records; a debugger reads any 
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from math import prod
+from typing import Any, Final
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 
+from mapping.errors import ProgramError
 from mapping.ops import Padding
 from systolic.spec.config import ArrayConfig
 from systolic.spec.layout import pack_activations, unpack_activations
+
+MAX_STEP: Final = 65535  # of a kernel, stride, dilation or padding in a file
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,25 @@ class Packing:
     stride: tuple[int, int]
     dilation: tuple[int, int]
     pad: Padding
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether all fields are in the ranges of a convolution's."""
+        steps = (*self.kernel, *self.stride, *self.dilation)
+        return all(1 <= step <= MAX_STEP for step in steps) and all(
+            0 <= side <= MAX_STEP for side in self.pad
+        )
+
+    def packed_shape(self, height: int, width: int, channels: int) -> tuple[int, int, int]:
+        """Height, width and channels after packing."""
+        rows, cols = (
+            (extent + before + after - (taps - 1) * dilation - 1) // stride + 1
+            for extent, before, after, taps, dilation, stride in (
+                (height, *self.pad[:2], self.kernel[0], self.dilation[0], self.stride[0]),
+                (width, *self.pad[2:], self.kernel[1], self.dilation[1], self.stride[1]),
+            )
+        )
+        return rows, cols, self.kernel[0] * self.kernel[1] * channels
 
     def gather(self, images: NDArray[np.int64], zero_point: int) -> NDArray[np.int64]:
         """Images with packed channels.
@@ -136,6 +159,42 @@ class StoredTensor:
             self.border.left : self.border.left + self.width,
         ] = False
         return np.flatnonzero(is_border)
+
+    def check(self, config: ArrayConfig) -> None:
+        """Refuse a record that contradicts itself or the scratchpad, as one from a file may.
+
+        Raises
+        ------
+        ProgramError
+            Naming the tensor and the field.
+        """
+
+        def require(condition: bool, message: str) -> None:
+            if not condition:
+                raise ProgramError(f"tensor {self.name}: {message}")
+
+        require(len(self.shape) in (1, 3), f"shape must have 1 or 3 axes, not {self.shape}")
+        extents = (*self.shape, self.height, self.width, self.channels)
+        require(all(1 <= extent < 1 << 24 for extent in extents), f"extents must be 1..{1 << 24}")
+        require(all(0 <= side < 1 << 16 for side in self.border), "border must be 0..65535")
+        require(1 <= self.bits <= 8, f"bits must be 1..8, not {self.bits}")
+        require(self.q_min in (0, -(1 << self.bits - 1)), f"q_min cannot be {self.q_min}")
+        require(0 <= self.zero < 1 << self.bits, f"zero cannot be code {self.zero}")
+        end = self.address + self.words(config)
+        require(
+            0 <= self.address and end <= config.scratchpad_words,
+            f"words {self.address}..{end - 1} do not lie in the scratchpad "
+            f"({config.scratchpad_words} words)",
+        )
+        stored = (self.height, self.width, self.channels)
+        image = self.shape if len(self.shape) == 3 else (1, 1, self.shape[0])
+        if self.packing is None:
+            require(prod(stored) == prod(image), f"shape {self.shape} is not stored as {stored}")
+        else:
+            require(
+                self.packing.is_valid and self.packing.packed_shape(*image) == stored,
+                f"packing does not turn {image} into {stored}",
+            )
 
     def pack(self, images: ArrayLike, config: ArrayConfig) -> list[bytes]:
         """Words of the whole tensor, border and all, for each image.

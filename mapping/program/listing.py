@@ -1,0 +1,58 @@
+"""A program as text: tensors, then every layer's instructions under a header."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from mapping.program.tensor import StoredTensor
+from systolic.spec.config import ArrayConfig
+from systolic.spec.isa import listing
+
+if TYPE_CHECKING:
+    from mapping.program.container import Program
+
+
+def program_lines(program: "Program") -> Iterator[str]:
+    """Lines of a program's listing."""
+    config = program.config
+    words = len(program.image) // config.word_bytes
+    yield f"program {program.name} for {config} ({config.digest.hex()})"
+    yield (
+        f"image   {words} words at {program.load_address}, {program.instruction_count} "
+        f"instructions at {program.entry}"
+    )
+    inputs = {tensor.node for tensor in program.inputs}
+    for tensor in program.tensors:
+        yield tensor_line("input " if tensor.node in inputs else "tensor", tensor, config)
+    for tensor in program.outputs:
+        yield tensor_line("output", tensor, config)
+    first = 0
+    for layer in program.layers:
+        yield ""
+        shapes = " + ".join("x".join(map(str, shape)) for shape in layer.in_shapes)
+        out = "x".join(map(str, layer.out_shape))
+        yield f"layer {layer.name}: {layer.op}, {shapes} -> {out}, {layer.tiling}"
+        yield (
+            f"  {layer.macs} MACs, {layer.cycles} cycles, {layer.busy_cycles} busy, "
+            f"utilisation {layer.utilisation:.1%}, bound by {layer.bound}"
+        )
+        last = first + layer.instructions
+        yield from listing(list(program.instructions[first:last]), first=first)
+        first = last
+    if not program.layers:
+        yield from listing(list(program.instructions))
+
+
+def tensor_line(kind: str, tensor: StoredTensor, config: ArrayConfig) -> str:
+    """One line about a tensor: place, shape, codes, border, packing."""
+    shape = "x".join(map(str, tensor.shape))
+    line = (
+        f"{kind}  {tensor.address:5d}  {tensor.name}: {shape}, {tensor.bits} bits from "
+        f"{tensor.q_min}, {tensor.words(config)} words"
+    )
+    if any(tensor.border):
+        line += f", border {'+'.join(map(str, tensor.border))} of code {tensor.zero}"
+    if tensor.packing is not None:
+        kernel = "x".join(map(str, tensor.packing.kernel))
+        stored = f"{tensor.height}x{tensor.width}x{tensor.channels}"
+        line += f", packed {kernel} to {stored}"
+    return line

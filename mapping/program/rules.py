@@ -1,0 +1,185 @@
+"""The rules of the machine that no hardware checks: what is defined when, without any data.
+
+:class:`MachineRules` follows a program instruction by instruction and refuses whatever would leave the
+outcome undefined. The verifier uses it on a program at rest, the functional simulator while it runs.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from systolic.spec.config import OFFSET_DEPTH, ArrayConfig
+from systolic.spec.isa import Drain, Instruction, Load, LoadTarget, Matmul, Output, Store
+
+ADDRESS_SPACE = 1 << 16
+
+
+class RuleError(ValueError):
+    """An instruction whose outcome the machine leaves undefined; the message says why."""
+
+
+def _require(condition: bool | np.bool_, message: str) -> None:
+    if not condition:
+        raise RuleError(message)
+
+
+class MachineRules:
+    """What has been written, loaded, accumulated and drained so far.
+
+    Parameters
+    ----------
+    config : ArrayConfig
+        The array.
+    read : callable
+        ``read(addr, count)`` gives the bytes of scratchpad words: loaded offsets are taken from it.
+    """
+
+    def __init__(self, config: ArrayConfig, read: Callable[[int, int], bytes]) -> None:
+        self._config = config
+        self._read = read
+        self._written = np.zeros(config.scratchpad_words, bool)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all but the scratchpad: a program may not rely on the one before."""
+        config = self._config
+        self._offsets = np.full(OFFSET_DEPTH, -1, np.int64)
+        self._lookup = np.zeros(OFFSET_DEPTH, bool)
+        self._parameters = np.zeros(OFFSET_DEPTH, bool)
+        self._accumulated = np.zeros((2, config.acc_depth), bool)
+        # Digits under which each pixel of a block was drained; 0 before that.
+        self._buffer = np.zeros((config.col_blocks, config.out_pixels), np.int64)
+        self._output: Output | None = None
+        self._draining: int | None = None
+
+    def define(self, addr: int, count: int) -> None:
+        """Note that words have been written."""
+        self._written[addr : addr + count] = True
+
+    def check(self, instruction: Instruction) -> None:
+        """Refuse an instruction that breaks a rule; else note what it defines.
+
+        Raises
+        ------
+        RuleError
+            With the rule in words.
+        """
+        if instruction.waits:
+            self._draining = None
+        match instruction:
+            case Load():
+                self._check_load(instruction)
+            case Matmul():
+                self._check_matmul(instruction)
+            case Output():
+                self._check_output(instruction)
+            case Drain():
+                self._check_drain(instruction)
+            case Store():
+                self._check_store(instruction)
+
+    def check_readable(self, addr: int, count: int) -> None:
+        """Refuse to read words that do not exist or were never written."""
+        _require(addr + count <= self._config.scratchpad_words, "reads beyond the scratchpad")
+        _require(self._written[addr : addr + count].all(), "reads words that were never written")
+
+    def pixel_words(self, start: int, count: int, base: int, digits: int) -> NDArray[np.int64]:
+        """Addresses of pixels through the offset table, shape (count, digits)."""
+        self._check_entries("offset", start, count)
+        offsets = self._offsets[start : start + count]
+        _require((offsets >= 0).all(), f"uses offsets {start}..{start + count - 1}, not all loaded")
+        addrs = ((base + offsets)[:, None] + np.arange(digits)) % ADDRESS_SPACE
+        _require(addrs.max() < self._config.scratchpad_words, "goes beyond the scratchpad")
+        return addrs
+
+    def _check_entries(self, what: str, start: int, count: int) -> None:
+        _require(
+            start + count <= OFFSET_DEPTH, f"uses {what} {start + count - 1} of {OFFSET_DEPTH}"
+        )
+
+    def _check_load(self, load: Load) -> None:
+        config, entries = self._config, slice(load.start, load.start + load.count)
+        self._check_entries("entry", load.start, load.count)
+        if load.target is LoadTarget.PARAMETERS:
+            self.check_readable(load.addr, load.count * config.parameter_words)
+            self._parameters[entries] = True
+            return
+        words = -(-load.count // config.word_units)
+        self.check_readable(load.addr, words)
+        if load.target is LoadTarget.TABLE:
+            _require(config.table, "needs a configuration with a lookup table")
+            self._lookup[entries] = True
+        else:
+            units = np.frombuffer(self._read(load.addr, words), "<u2")
+            self._offsets[entries] = units[: load.count]
+
+    def _check_matmul(self, matmul: Matmul) -> None:
+        config = self._config
+        _require(self._draining != matmul.half, f"fills half {matmul.half} while it is drained")
+        _require(matmul.part < matmul.parts, "part must be below parts")
+        self._check_digits(matmul.digits)
+        self._check_depth(matmul.count * matmul.parts)
+        self.check_readable(matmul.weights, config.weight_words)
+        addrs = self.pixel_words(matmul.start, matmul.count, matmul.base, matmul.digits)
+        _require(self._written[addrs].all(), "reads words that were never written")
+        where = np.arange(matmul.count) * matmul.parts + matmul.part
+        accumulated = self._accumulated[matmul.half]
+        _require(matmul.first or accumulated[where].all(), "adds to accumulators never set")
+        accumulated[where] = True
+
+    def _check_digits(self, digits: int) -> None:
+        limit = self._config.max_digits
+        _require(digits <= limit, f"has {digits} digits, but an activation at most {limit}")
+
+    def _check_depth(self, depth: int) -> None:
+        limit = self._config.acc_depth
+        _require(depth <= limit, f"needs {depth} accumulators of {limit}")
+
+    def _check_output(self, output: Output) -> None:
+        config = self._config
+        _require(config.onnx or not output.onnx, "needs a configuration that rounds as ONNX does")
+        _require(config.table or not output.table, "needs a configuration with a lookup table")
+        _require(output.lo <= output.hi, "lo must not exceed hi")
+        self._check_digits(output.digits)
+        least = max(config.requantize_cycles, output.digits)
+        _require(output.interval >= least, f"interval must be at least {least}")
+        self._output = output
+
+    def _check_drain(self, drain: Drain) -> None:
+        config, output = self._config, self._output
+        _require(output is not None, "drains before any OUTPUT")
+        assert output is not None
+        _require(drain.cols <= config.cols, f"drains {drain.cols} columns of {config.cols}")
+        _require(
+            drain.row + drain.cols <= config.col_blocks * config.rows, "drains beyond the last block"
+        )
+        _require(
+            drain.count <= config.out_pixels,
+            f"needs {drain.count} pixels of {config.out_pixels} in the output buffer",
+        )
+        depth = drain.count * drain.window * drain.parts
+        self._check_depth(depth)
+        _require(self._accumulated[drain.half, :depth].all(), "drains accumulators never set")
+        self._check_entries("parameter", drain.start, drain.cols)
+        loaded = self._parameters[drain.start : drain.start + drain.cols]
+        _require(loaded.all(), "uses parameters never loaded")
+        if output.table:
+            used = self._lookup[output.lo : output.hi + 1]
+            _require(used.all(), "may look up table entries never loaded")
+        first, last = drain.row // config.rows, (drain.row + drain.cols - 1) // config.rows
+        self._buffer[first : last + 1, : drain.count] = output.digits
+        self._draining = drain.half
+
+    def _check_store(self, store: Store) -> None:
+        config, used = self._config, 1 if store.repeat else store.count
+        _require(store.block < config.col_blocks, f"there is no block {store.block}")
+        _require(
+            used <= config.out_pixels, f"stores {used} pixels of {config.out_pixels} in the buffer"
+        )
+        _require(
+            (self._buffer[store.block, :used] == store.digits).all(),
+            "stores pixels that were not drained with as many digits",
+        )
+        addrs = self.pixel_words(store.start, store.count, store.base, store.digits)
+        self._written[addrs] = True
