@@ -8,9 +8,10 @@ checked when a graph is made, a :class:`Graph` at hand is a legal network.
 from collections.abc import Iterator
 from dataclasses import MISSING, dataclass, fields
 from functools import cached_property
-from typing import Final
+from typing import Any, Final, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mapping.ops import ActType, GraphError, Input, Node, TensorType, Weighted
 
@@ -148,9 +149,11 @@ def _details(node: Node, macs: int) -> list[str]:
         if field.name in ("inputs", "name") or isinstance(value, ActType | TensorType):
             continue  # these stand elsewhere in the line
         if isinstance(value, np.ndarray):
-            details.append(f"{field.name}[{'x'.join(map(str, value.shape))}]")
+            shape = cast("NDArray[Any]", value).shape
+            details.append(f"{field.name}[{'x'.join(map(str, shape))}]")
         elif field.default is MISSING or value != field.default:
-            text = "x".join(map(str, value)) if isinstance(value, tuple) else str(value)
+            is_tuple = isinstance(value, tuple)
+            text = "x".join(map(str, cast("tuple[int, ...]", value))) if is_tuple else str(value)
             details.append(f"{field.name} {text}")
     if macs:
         details.append(f"{macs:,} MACs")

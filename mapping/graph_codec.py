@@ -65,7 +65,7 @@ def encode_graph(graph: Graph) -> tuple[Json, bytes]:
 
 def _encode(value: object, arrays: list[bytes]) -> Json:
     if isinstance(value, np.ndarray):
-        packed = _smallest(value)
+        packed = _smallest(cast("NDArray[Any]", value))
         arrays.append(packed.tobytes())
         return {"dtype": packed.dtype.name, "shape": list(packed.shape)}
     if isinstance(value, ActType):
@@ -111,7 +111,7 @@ def decode_graph(value: Json, arrays: bytes) -> Graph:
     GraphError
         If a node breaks a rule of the type system.
     """
-    parts = _object("graph", value, {"nodes", "outputs"})
+    parts = as_object("graph", value, {"nodes", "outputs"})
     decoder = _Decoder(arrays)
     nodes = tuple(
         decoder.node(f"node {index}", node)
@@ -143,7 +143,7 @@ class _Decoder:
             )
         hints = get_type_hints(kind)
         names = [field.name for field in fields(kind)]
-        _object(where, value, {"kind", *names})
+        as_object(where, value, {"kind", *names})
         return kind(
             **{name: self._field(f"{where} {name}", parts[name], hints[name]) for name in names}
         )
@@ -157,7 +157,7 @@ class _Decoder:
         if hint is ActType:
             return _act_type(where, value)
         if hint is TensorType:
-            parts = _object(where, value, {"shape", "element"})
+            parts = as_object(where, value, {"shape", "element"})
             element = _act_type(f"{where} element", parts["element"])
             return TensorType(_ints(f"{where} shape", parts["shape"]), element)
         if hint is Padding:
@@ -168,7 +168,7 @@ class _Decoder:
         return self._array(where, value)
 
     def _array(self, where: str, value: Json) -> NDArray[Any]:
-        parts = _object(where, value, {"dtype", "shape"})
+        parts = as_object(where, value, {"dtype", "shape"})
         dtype = ARRAY_DTYPES.get(_text(f"{where} dtype", parts["dtype"]))
         if dtype is None:
             raise CodecError(f"{where} dtype must be one of {', '.join(ARRAY_DTYPES)}")
@@ -182,7 +182,8 @@ class _Decoder:
         return np.frombuffer(taken, dtype).reshape(shape)
 
 
-def _object(where: str, value: Json, names: set[str]) -> dict[str, Json]:
+def as_object(where: str, value: Json, names: set[str]) -> dict[str, Json]:
+    """Refuse anything but a JSON object with exactly these names."""
     if not isinstance(value, dict) or set(cast("dict[str, Json]", value)) != names:
         raise CodecError(f"{where} must be an object with exactly: {', '.join(sorted(names))}")
     return cast("dict[str, Json]", value)
@@ -217,7 +218,7 @@ def _text(where: str, value: Json) -> str:
 
 
 def _act_type(where: str, value: Json) -> ActType:
-    parts = _object(where, value, {"bits", "signed", "zero_point"})
+    parts = as_object(where, value, {"bits", "signed", "zero_point"})
     if not isinstance(parts["signed"], bool):
         raise CodecError(f"{where} signed must be true or false")
     bits, zero_point = _int(f"{where} bits", parts["bits"]), parts["zero_point"]

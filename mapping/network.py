@@ -22,13 +22,13 @@ import zlib
 from dataclasses import asdict, dataclass, field, fields
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mapping.graph import Graph
-from mapping.graph_codec import decode_graph, encode_graph
+from mapping.graph_codec import as_object, decode_graph, encode_graph
 from mapping.ops import ActType
 
 MAGIC: Final = b"SYSTNET\n"
@@ -62,7 +62,7 @@ class NetworkInfo:
     Raises
     ------
     ValueError
-        If a field has another type or range.
+        If a number is out of its range.
     """
 
     name: str = ""
@@ -72,9 +72,6 @@ class NetworkInfo:
     float_accuracy: float | None = None
 
     def __post_init__(self) -> None:
-        texts = (self.name, self.description, *self.labels)
-        if not all(isinstance(text, str) for text in texts):
-            raise ValueError("name, description and labels must be strings")
         scale, accuracy = self.input_scale, self.float_accuracy
         if not _is_number(scale) or not scale > 0:
             raise ValueError(f"input_scale must be a positive number, not {scale!r:.40}")
@@ -204,9 +201,7 @@ def from_bytes(data: bytes) -> Network:
     body, digest = data[body_at:], data[HEADER.size : body_at]
     if sha256(data[: HEADER.size] + body).digest() != digest:
         raise ValueError("damaged: the checksum does not match")
-    content = _parse_json(body[:json_bytes])
-    if not isinstance(content, dict) or set(content) != {"info", "graph"}:
-        raise ValueError("the description must be an object with exactly: graph, info")
+    content = as_object("the description", _parse_json(body[:json_bytes]), {"info", "graph"})
     arrays = _inflate(body[json_bytes:], arrays_bytes)
     return Network(decode_graph(content["graph"], arrays), _decode_info(content["info"]))
 
@@ -242,12 +237,14 @@ def _inflate(packed: bytes, length: int) -> bytes:
 
 
 def _decode_info(value: Any) -> NetworkInfo:
-    names = {item.name for item in fields(NetworkInfo)}
-    if not isinstance(value, dict) or set(value) != names:
-        raise ValueError(f"info must be an object with exactly: {', '.join(sorted(names))}")
-    if not isinstance(value["labels"], list):
+    parts = as_object("info", value, {item.name for item in fields(NetworkInfo)})
+    if not isinstance(parts["labels"], list):
         raise ValueError("labels must be a list of strings")
-    return NetworkInfo(**{**value, "labels": tuple(value["labels"])})
+    labels = tuple(cast("list[Any]", parts["labels"]))
+    if not all(isinstance(text, str) for text in (parts["name"], parts["description"], *labels)):
+        raise ValueError("name, description and labels must be strings")
+    known: dict[str, Any] = {**parts, "labels": labels}
+    return NetworkInfo(**known)
 
 
 def _is_number(value: object) -> bool:

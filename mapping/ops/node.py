@@ -6,9 +6,10 @@ its inputs' types when a :class:`mapping.graph.Graph` holds it.
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mapping.ops.types import ActType, GraphError, TensorType
 
@@ -85,7 +86,7 @@ class Node(ABC):
         given = np.asarray(getattr(self, field))
         if given.ndim != axes or given.size == 0:
             raise self.error(f"{field} must have {axes} non-empty axes, not shape {given.shape}")
-        if given.dtype.kind not in ("f" if issubclass(dtype, np.floating) else "iu"):
+        if given.dtype.kind not in ("f" if np.dtype(dtype).kind == "f" else "iu"):
             raise self.error(f"{field} must be {dtype.__name__}, not {given.dtype}")
         if not (given.min() >= low and given.max() <= high):  # also refuses NaN
             raise self.error(f"{field} must be {low}..{high}, not {given.min()}..{given.max()}")
@@ -95,8 +96,8 @@ class Node(ABC):
 
 
 def _same(left: Any, right: Any) -> bool:
-    if isinstance(left, np.ndarray) or isinstance(right, np.ndarray):
-        return np.array_equal(left, right)
+    if isinstance(left, np.ndarray):
+        return np.array_equal(cast("NDArray[Any]", left), right)
     return left == right
 
 
