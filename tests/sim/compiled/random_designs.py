@@ -6,7 +6,7 @@ from amaranth.hdl import Array, Cat, Module, Mux, Shape, Signal, Value, signed, 
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["RandomDesign"]
+__all__ = ["RandomDesign", "random_stimulus"]
 
 MAX_EXPRESSION_BITS = 150
 
@@ -123,7 +123,8 @@ class Leaf(wiring.Component):
 def _add_memory(m: Module, rng: Random, pool: list[Value], found: list[Value]) -> None:
     """Add a memory with random ports; its read data join `found`."""
     shape = random_shape(rng, 130)
-    depth = rng.choice([1, 2, 4, 5, 8, 13, 16])
+    # Not 1: CXXRTL reads beyond an address of no bits.
+    depth = rng.choice([2, 3, 4, 5, 8, 13, 16])
     init = [rng.getrandbits(shape.width) for _ in range(rng.randint(0, depth))]
     if shape.signed:
         init = [value - (1 << (shape.width - 1)) for value in init]
@@ -137,12 +138,11 @@ def _add_memory(m: Module, rng: Random, pool: list[Value], found: list[Value]) -
         writes.append(port)
         # Two writes to one address in one cycle have no meaning: the low bit keeps them apart.
         number = len(writes) - 1
-        address = Cat(number, expression(rng, pool, 1)) if depth > 1 else 0
-        enable = expression(rng, pool, 1)
+        address = Cat(number, expression(rng, pool, 1))
         m.d.comb += [
             port.addr.eq(address),
             port.data.eq(expression(rng, pool, 2)),
-            port.en.eq(enable if depth > 1 or number == 0 else 0),
+            port.en.eq(expression(rng, pool, 1)),
         ]
     for _ in range(rng.randint(1, 2)):
         if rng.random() < 0.3:
@@ -163,10 +163,12 @@ class RandomDesign(wiring.Component):
         Chooses everything.
     copies : int
         Instances of each kind of leaf.
+    has_memories : bool
+        Whether there are memories.
     """
 
-    def __init__(self, seed: int, copies: int = 5) -> None:
-        self._seed, self._copies = seed, copies
+    def __init__(self, seed: int, *, copies: int = 5, has_memories: bool = True) -> None:
+        self._seed, self._copies, self._has_memories = seed, copies, has_memories
         rng = Random(seed)
         self.ins = {f"i{n}": random_shape(rng, 70) for n in range(rng.randint(1, 4))}
         self.outs = {f"o{n}": random_shape(rng, 200) for n in range(rng.randint(1, 5))}
@@ -190,7 +192,7 @@ class RandomDesign(wiring.Component):
             pool.append(reg)
         for kind in range(rng.randint(0, 2)):
             self._add_leaves(m, rng, pool, kind)
-        for _ in range(rng.randint(0, 2)):
+        for _ in range(rng.randint(0, 2) if self._has_memories else 0):
             _add_memory(m, rng, pool[:], pool)
         self._add_comb(m, rng, pool)
         for reg in registers:
@@ -202,7 +204,7 @@ class RandomDesign(wiring.Component):
 
     def _add_leaves(self, m: Module, rng: Random, pool: list[Value], kind: int) -> None:
         seed = rng.getrandbits(30)
-        has_memory = rng.random() < 0.3
+        has_memory = self._has_memories and rng.random() < 0.3
         chain = rng.random() < 0.5
         sources = pool[:]
         for copy in range(self._copies):
@@ -252,3 +254,22 @@ class RandomDesign(wiring.Component):
                 m.d.sync += count.eq(rng.choice(pool))
                 m.next = "IDLE"
         pool.append(count)
+
+
+def random_stimulus(design: RandomDesign, cycles: int, *, has_resets: bool) -> list[dict[str, int]]:
+    """Return inputs for each cycle: extremes, small numbers, anything; some resets if wanted."""
+    rng = Random(cycles)
+    stimulus = []
+    for _ in range(cycles):
+        row = {}
+        for name, shape in design.ins.items():
+            full = (1 << shape.width) - 1
+            value = rng.choice([
+                rng.getrandbits(shape.width), rng.getrandbits(3) & full,
+                full - (rng.getrandbits(2) & full),
+            ])
+            is_negative = shape.signed and value >> (shape.width - 1)
+            row[name] = value - (1 << shape.width) if is_negative else value
+        row["rst"] = int(has_resets and rng.random() < 0.05)
+        stimulus.append(row)
+    return stimulus
