@@ -48,6 +48,9 @@ class DspMultiplier(wiring.Component):
     Latency 5 cycles. Throughput one per cycle if ``cycles`` is 1; otherwise one per ``cycles``, and
     the inputs must hold for so long: this stands in for delay registers. There is no flow control.
 
+    Yosys packs products, their registers and sums into ``SB_MAC16`` only if their widths are exact
+    and no register that is to go inside has a constant bit.
+
     Parameters
     ----------
     acc_bits : int
@@ -87,53 +90,55 @@ class DspMultiplier(wiring.Component):
     def _product(self, m: Module, *, is_high: bool, limb: int, cycles: int) -> Value:
         """Product of two limbs, ``cycles`` after the inputs."""
         name = f"{'high' if is_high else 'low'}_{limb}"
-        factor = self.a_i[LOW_BITS:] if is_high else self.a_i[:LOW_BITS]
+        # as wide as it may be: the sums below are made for 32 bits
+        a = Signal(signed(32), name=f"{name}_a")
+        m.d.comb += a.eq(self.a_i)
+        factor = a[LOW_BITS:] if is_high else a[:LOW_BITS]
         digit = self.multiplier_i.word_select(limb, LIMB_BITS)
-        # A DSP has three registers for this: inputs, partial products, product. Inputs that hold
-        # for two cycles need no fourth: in the second cycle the third one still has their product.
-        before = cycles - 3 if self._cycles == 1 and cycles > 3 else 0
-        inputs = 1 if cycles > 1 else 0
-        factor = _delay(m, f"{name}_factor", factor, before + inputs)
-        digit = _delay(m, f"{name}_digit", digit, before + inputs)
+        # Inputs that hold for a second cycle are their own first delay.
+        delay = cycles - 1 if self._cycles == 1 else max(0, cycles - 2)
+        factor = _delay(m, f"{name}_factor", factor, delay)
+        digit = _delay(m, f"{name}_digit", digit, delay)
         if is_high:
             product = factor.as_signed() * Cat(digit, Const(0, 1)).as_signed()
+            # The last sum is a bit shorter than the product and would cut its register.
+            product = product.as_unsigned()[: len(product) - (limb == 3)]
         else:
             product = factor * digit
-        return _delay(m, f"{name}_product", product, min(cycles, 3) - inputs)
+        return _delay(m, f"{name}_product", product, 1)
 
     def elaborate(self, platform):
         m = Module()
         low = [self._product(m, is_high=False, limb=n, cycles=(1, 1, 2, 3)[n]) for n in range(4)]
         high = [self._product(m, is_high=True, limb=n, cycles=(2, 3, 4, 4)[n]) for n in range(4)]
-        # The rounding constant's weight is 2**30. Its low 13 bits lie free above the addend of the
-        # second sum, the rest is added to the third's.
+
+        # sum_n has the weight 2**(0, 12, 16, 24, 28, 36, 40, 52)[n]; the odd ones are registered.
+        # Addends are sign-extended by hand. It keeps an unsigned product's sum within 32 bits, and it
+        # keeps yosys from packing an addend's register, the last sum's, into the next DSP as well
+        # (it would then lose the sum).
+        sum_1, sum_3, sum_5 = (Signal(w, name=n, reset_less=True) for n, w in _ODD_SUMS)
+        sum_2, sum_4, sum_6 = Signal(signed(32)), Signal(29), Signal(29)
+        sum_7 = Signal(28, reset_less=True)
+        # The rounding constant's weight is 2**30. Its low 13 bits lie free above the addend of
+        # sum_1, the rest is added to that of sum_2.
         split = 13
         later = self.constant_i[split:]
         if self._cycles == 1:
             later = _delay(m, "constant", later, 1)
-
-        # sum_n has the weight 2**(0, 12, 16, 24, 28, 36, 40, 52)[n]. Addends of unsigned products
-        # are sign-extended by hand: a mixed sum would cost a bit that DSP blocks do not have.
-        sum_0 = low[0]
-        sum_1 = Signal(32, reset_less=True)
-        sum_3 = Signal(30, reset_less=True)
-        sum_5 = Signal(30, reset_less=True)
-        sum_7 = Signal(signed(len(self.result_o) - 5), reset_less=True)
-        addend_1 = Cat(sum_0[LIMB_BITS:], Const(0, 2), self.constant_i[:split])
+        addend_1 = Cat(low[0][LIMB_BITS:], Const(0, 2), self.constant_i[:split])
         addend_2 = Cat(sum_1[4:31], sum_1[31] + later)
-        sum_2 = Signal(signed(32))
-        sum_4, sum_6 = Signal(signed(30)), Signal(signed(30))
-        m.d.comb += [
-            sum_2.eq(high[0] + addend_2.as_signed()),
-            sum_4.eq(high[1] + sum_3.as_signed()[4:].as_signed()),
-            sum_6.eq(high[2] + sum_5.as_signed()[4:].as_signed()),
-        ]
         m.d.sync += [
             sum_1.eq(low[1] + addend_1),
             sum_3.eq(low[2] + _extend(sum_2[8:], len(sum_3))),
             sum_5.eq(low[3] + _extend(sum_4[8:], len(sum_5))),
-            sum_7.eq(high[3] + sum_6[12:].as_signed()),
+            sum_7.eq(high[3] + _extend(sum_6[12:], len(sum_7))),
         ]
+        m.d.comb += [
+            sum_2.eq(high[0].as_signed() + addend_2.as_signed()),
+            sum_4.eq(high[1] + _extend(sum_3[4:], len(sum_4))),
+            sum_6.eq(high[2] + _extend(sum_5[4:], len(sum_6))),
+        ]
+
         bits_40 = _delay(m, "bits_40", sum_6[:12], 1)
         fraction = Cat(
             _delay(m, "bits_22", sum_2[6:8], 3),
@@ -144,6 +149,9 @@ class DspMultiplier(wiring.Component):
         )
         m.d.comb += [self.fraction_o.eq(fraction), self.result_o.eq(Cat(bits_40[7:], sum_7))]
         return m
+
+
+_ODD_SUMS = (("sum_1", 32), ("sum_3", 30), ("sum_5", 30))
 
 
 def _extend(bits: Value, width: int) -> Value:

@@ -129,7 +129,8 @@ class Requantizer(wiring.Component):
     @property
     def latency(self) -> int:
         """Cycles from a last slot's ``valid_i`` to ``valid_o``."""
-        return 1 + self._multiplier.LATENCY + 2
+        # parts, product, ties, zero point, clamp
+        return 1 + self._multiplier.LATENCY + self._can_onnx + 2
 
     @property
     def bias_offset(self) -> int:
@@ -178,57 +179,62 @@ class Requantizer(wiring.Component):
         self._build_valid(m)
         return m
 
+    @property
+    def _can_onnx(self) -> bool:
+        return Rounding.ONNX in self._roundings
+
     def _is_onnx(self) -> Value:
         """Whether to round as ONNX Runtime does, a constant if there is no choice."""
         if self._roundings == set(Rounding):
             return self.onnx_i
-        return Const(Rounding.ONNX in self._roundings, 1)
+        return Const(self._can_onnx, 1)
 
     def _build_output(self, m: Module, is_onnx: Value) -> None:
         """Round to even if asked to, add the zero point, clamp."""
         result = self._multiplier.result_o
         # The lowest bits decide, unless the others differ from the sign.
-        low, rest = result[:CODE_BITS], result[CODE_BITS:]
-        is_wide = Signal()
-        m.d.comb += is_wide.eq(rest.any() & ~rest.all())
-        increment = Signal()
-        if Rounding.ONNX in self._roundings:
-            m.d.comb += increment.eq(is_onnx & self._rounds_up(result, self._multiplier.fraction_o))
+        narrow, rest = result[: CODE_BITS + 1].as_signed(), result[CODE_BITS:]
+        is_negative, is_wide, rounds_up = result[-1], rest.any() & ~rest.all(), Const(0, 1)
+        if self._can_onnx:
+            fraction = self._multiplier.fraction_o
+            stage = Signal(len(narrow) + 5)
+            differs = self._differs_from_tie(result, fraction)
+            m.d.sync += stage.eq(Cat(narrow, is_negative, is_wide, fraction[-1], differs))
+            narrow, is_negative = stage[: len(narrow)].as_signed(), stage[-5]
+            is_wide, half, differs = stage[-4], stage[-3], stage[-2:].any()
+            rounds_up = is_onnx & Mux(differs, half, narrow[0])
 
-        # Second cycle from the end. The total is stored inverted: lo + ~total carries if total < lo.
+        # Last but one cycle. Stored inverted, since lo + ~total carries if total < lo.
         total = Signal(CODE_BITS + 2)
-        inverted, too_low, too_high = Signal(CODE_BITS + 2), Signal(), Signal()
-        narrow = result[: CODE_BITS + 1].as_signed()
-        carried = Cat(Const(1, 1), narrow).as_signed() + Cat(increment, self.zero_i)
+        inverted, too_low, too_high = Signal.like(total), Signal(), Signal()
+        carried = Cat(Const(1, 1), narrow).as_signed() + Cat(rounds_up, self.zero_i)
         m.d.comb += total.eq(carried[1:])
         m.d.sync += [
             inverted.eq(~total),
-            too_low.eq(is_wide & result[-1]),
-            too_high.eq(is_wide & ~result[-1]),
+            too_low.eq(is_wide & is_negative),
+            too_high.eq(is_wide & ~is_negative),
         ]
 
         # Last cycle.
-        code = ~inverted[:CODE_BITS]
-        is_negative, is_above = ~inverted[-1], ~inverted[-2]
-        is_low, is_high = Signal(), Signal()
         under = (self.lo_i + inverted[:CODE_BITS])[CODE_BITS]
-        over = ~(self.hi_i + inverted[:CODE_BITS])[CODE_BITS]  # or equal, which makes no difference
+        reaches = ~(self.hi_i + inverted[:CODE_BITS])[CODE_BITS]
+        is_low, is_high = Signal(), Signal()
         m.d.comb += [
-            is_low.eq(~too_high & (too_low | is_negative | (~is_above & under))),
-            is_high.eq(too_high | is_above | over),
+            is_low.eq(~too_high & (too_low | ~inverted[-1] | (inverted[-2] & under))),
+            is_high.eq(too_high | ~inverted[-2] | reaches),
         ]
-        m.d.sync += self.code_o.eq(Mux(is_low, self.lo_i, Mux(is_high, self.hi_i, code)))
+        clamped = Mux(is_high, self.hi_i, ~inverted[:CODE_BITS])
+        m.d.sync += self.code_o.eq(Mux(is_low, self.lo_i, clamped))
 
-    def _rounds_up(self, result: Value, fraction: Value) -> Value:
-        """Whether float32's nearest even integer is the next one."""
+    def _differs_from_tie(self, result: Value, fraction: Value) -> Value:
+        """Two bits, both 0 if float32 takes the fraction for one half."""
         half, rest = fraction[-1], fraction[:-1]
-        # In the tie window all bits below the half are its opposite; where the result's magnitude is
-        # 2**k, only those that a float32 still has: the lowest bits fall away one by one.
+        # A tie has all bits below the half at the half's opposite. Where the result's magnitude is
+        # 2**k, only those count that float32 still has: the lowest fall away one by one.
+        deviates = rest ^ (~half).replicate(len(rest))
         magnitude = result[:CODE_BITS] ^ result[-1].replicate(CODE_BITS)
         counts = Cat(~magnitude[bit:].any() for bit in range(CODE_BITS))
-        counts = Cat(counts, Const(-1, TIE_BITS - 1 - CODE_BITS))
-        differs = (rest ^ (~half).replicate(TIE_BITS - 1)) & counts
-        return Mux(differs.any(), half, result[0])
+        return Cat((deviates[:CODE_BITS] & counts).any(), deviates[CODE_BITS:].any())
 
     def _build_valid(self, m: Module) -> None:
         """Carry the last part's strobe beside the pipeline."""
