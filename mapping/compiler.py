@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from mapping.errors import ScratchpadError
 from mapping.graph import Graph
+from mapping.passes.border import BorderMemory
 from mapping.passes.emit import LayerEmitter
 from mapping.passes.fuse import fuse, stored_values
 from mapping.passes.image import Image
@@ -85,13 +86,16 @@ class _Backend:
         lives = lifetimes(self.graph, self.layers, self.stored, keep_all=keep_all)
         tensors = place_tensors(unplaced, lives, config)
         activations = activation_words(tensors, config)
-        image = Image(config, base=activations)
+        image, borders = Image(config, base=activations), BorderMemory(config)
         code: list[Instruction] = []
         records: list[LayerRecord] = []
         for index, layer in enumerate(self.layers):
             tiles = tile_weights(layer, config)
-            tiling, _ = choose_tiling(layer, tiles, tensors, config)
-            part = LayerEmitter(layer, tiles, tensors, image, config).emit(tiling)
+            border = borders.claim(tensors[layer.output])
+            tiling, cycles = choose_tiling(layer, tiles, tensors, config, writes_border=border)
+            emitter = LayerEmitter(layer, tiles, tensors, image, config, writes_border=border)
+            part = emitter.emit(tiling)
+            assert program_cycles(part, config)[-1].cycle == cycles  # one cycle model, twice
             if index == len(self.layers) - 1:
                 part[-1] = Sync(halt=1)
             code += part

@@ -11,8 +11,36 @@ from mapping.passes.offsets import ADDRESS_SPACE, OffsetTable
 from mapping.program.tensor import StoredTensor
 from systolic.spec.config import OFFSET_DEPTH, ArrayConfig
 from systolic.spec.isa import Drain, Instruction, Load, LoadTarget, Matmul, Output, Store
+from systolic.spec.layout import split_digits
 
 HALF = 0
+
+
+class BorderMemory:
+    """Which words are known to hold zeros, so that a border need not be written again.
+
+    Tensors of one shape often take turns at one place; all but the first find their border done.
+    """
+
+    def __init__(self, config: ArrayConfig) -> None:
+        self._config = config
+        # The digit that all rows of a word hold; -1 if they may hold anything.
+        self._digits = np.full(config.scratchpad_words, -1, np.int64)
+
+    def claim(self, tensor: StoredTensor) -> bool:
+        """Whether a tensor that is about to be written has to have its border written.
+
+        Afterwards the words are taken to hold the tensor with its border.
+        """
+        config, digits = self._config, self._config.digits(tensor.bits)
+        zeros = split_digits(np.array(tensor.zero), digits, config.digit_bits)
+        pixel_words = np.arange(tensor.pixel_words(config))
+        words = tensor.address + tensor.border_pixels()[:, None] * len(pixel_words) + pixel_words
+        wanted = np.broadcast_to(zeros[pixel_words % digits], words.shape)
+        is_missing = not np.array_equal(self._digits[words], wanted)
+        self._digits[tensor.address : tensor.address + tensor.words(config)] = -1
+        self._digits[words] = wanted
+        return is_missing
 
 
 def border_instructions(
@@ -22,12 +50,12 @@ def border_instructions(
     constants: Constants,
     config: ArrayConfig,
 ) -> list[Instruction]:
-    """Instructions that fill a tensor's border; none if it has no border.
+    """Instructions that fill a tensor's border.
 
     Parameters
     ----------
     tensor : StoredTensor
-        Whose border.
+        Whose border; it has one.
     readable : int
         Address of any weight tile; the array multiplies its first word by its weights.
     table : OffsetTable
@@ -38,8 +66,6 @@ def border_instructions(
         The array.
     """
     pixels = tensor.border_pixels()
-    if not len(pixels):
-        return []
     digits, readable = config.digits(tensor.bits), readable % ADDRESS_SPACE
     cols = min(config.cols, config.rows)
     parameters = constants.parameters([(0, 0, 0)] * cols) % ADDRESS_SPACE

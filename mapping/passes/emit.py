@@ -8,6 +8,7 @@ this order excludes are those that :mod:`mapping.program.verify` checks.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +54,8 @@ class LayerEmitter:
         Where weights, parameters and tables go.
     config : ArrayConfig
         The array.
+    writes_border : bool
+        Whether the output's border has to be written first.
     """
 
     def __init__(
@@ -62,9 +65,11 @@ class LayerEmitter:
         tensors: Mapping[int, StoredTensor],
         constants: Constants,
         config: ArrayConfig,
+        *,
+        writes_border: bool,
     ) -> None:
         self._layer, self._tiles, self._config = layer, tiles, config
-        self._constants = constants
+        self._constants, self._writes_border = constants, writes_border
         self._inputs = [tensors[source.piece.value] for source in tiles.sources]
         self._output = tensors[layer.output]
         self._digits = config.digits(self._output.bits)
@@ -83,9 +88,10 @@ class LayerEmitter:
     def emit(self, tiling: Tiling) -> list[Instruction]:
         """Instructions of the layer, from its border to its SYNC."""
         self._code, self._table = [], OffsetTable()
-        self._code += border_instructions(
-            self._output, self._weights[0], self._table, self._constants, self._config
-        )
+        if self._writes_border:
+            self._code += border_instructions(
+                self._output, self._weights[0], self._table, self._constants, self._config
+            )
         self._emit_output()
         half, stores = 0, list[tuple[PixelTile, int, int]]()
         for chunk in self._chunks:
@@ -154,29 +160,31 @@ class LayerEmitter:
         return tensor.address + pixel * tensor.pixel_words(self._config) + k_tile.block * digits
 
     def _emit_matmuls(self, pixels: PixelTile, n_tile: NTile, half: int) -> None:
-        count, source, started = len(pixels) * self._window, -1, set[int]()
-        shift = start = digits = 0
-        for k_tile, base in zip(n_tile.k_tiles, self._bases[n_tile.slot], strict=True):
-            if k_tile.source != source:
-                source = k_tile.source
-                pattern = self._input_pattern(source, pixels)
-                start = self._request(pattern)
-                shift = pattern.first - self._table.value(start)
-                digits = self._config.digits(self._inputs[source].bits)
-            self._code.append(
-                Matmul(
-                    first=int(k_tile.part not in started),
-                    half=half,
-                    digits=digits,
-                    count=count,
-                    start=start,
-                    part=k_tile.part,
-                    parts=self._layer.parts,
-                    base=(base + shift) % ADDRESS_SPACE,
-                    weights=self._weights[k_tile.tile] % ADDRESS_SPACE,
+        """One MATMUL per k-tile; k-tiles of one source follow each other and share a pattern."""
+        started = set[int]()
+        for source, k_tiles in groupby(
+            zip(n_tile.k_tiles, self._bases[n_tile.slot], strict=True), lambda pair: pair[0].source
+        ):
+            pattern = self._input_pattern(source, pixels)
+            start = self._request(pattern)
+            shift = pattern.first - self._table.value(start)
+            digits = self._config.digits(self._inputs[source].bits)
+            count = len(pixels) * self._window
+            for k_tile, base in k_tiles:
+                self._code.append(
+                    Matmul(
+                        first=int(k_tile.part not in started),
+                        half=half,
+                        digits=digits,
+                        count=count,
+                        start=start,
+                        part=k_tile.part,
+                        parts=self._layer.parts,
+                        base=(base + shift) % ADDRESS_SPACE,
+                        weights=self._weights[k_tile.tile] % ADDRESS_SPACE,
+                    )
                 )
-            )
-            started.add(k_tile.part)
+                started.add(k_tile.part)
 
     def _emit_drain(self, pixels: PixelTile, n_tile: NTile, start: int, half: int) -> None:
         self._code.append(

@@ -82,4 +82,5 @@ def _cycles(
     graph: Graph, layer: LoweredLayer, packings: dict[int, Packing], config: ArrayConfig
 ) -> int:
     tensors = plan_storage(graph, [layer], packings)
-    return choose_tiling(layer, tile_weights(layer, config), tensors, config)[1]
+    tiles = tile_weights(layer, config)
+    return choose_tiling(layer, tiles, tensors, config, writes_border=False)[1]

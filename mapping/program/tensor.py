@@ -88,6 +88,9 @@ class Packing:
 class StoredTensor:
     """One tensor in the scratchpad: ``[pixel][channel block][digit]`` words, border included.
 
+    Rows of pixels follow each other; what is to the right of one row is to the left of the next, so
+    that the wider of the two borders is enough for both.
+
     Parameters
     ----------
     node : int
@@ -128,12 +131,13 @@ class StoredTensor:
     @cached_property
     def pitch(self) -> int:
         """Pixels from one row to the next."""
-        return self.border.left + self.width + self.border.right
+        return self.width + max(self.border.left, self.border.right)
 
     @cached_property
     def pixels(self) -> int:
-        """Pixels with the border."""
-        return self.pitch * (self.border.top + self.height + self.border.bottom)
+        """Pixels with the border; the last row's right border comes after all rows."""
+        rows = self.border.top + self.height + self.border.bottom
+        return rows * self.pitch + min(self.border.left, self.border.right)
 
     def blocks(self, config: ArrayConfig) -> int:
         """Blocks of ``rows`` channels."""
@@ -151,13 +155,14 @@ class StoredTensor:
         """Index of a pixel (or arrays of them) counted from the border's top left."""
         return (y + self.border.top) * self.pitch + x + self.border.left
 
+    def image_pixels(self) -> NDArray[np.int64]:
+        """Indices of the image's pixels, shape (height, width)."""
+        return self.pixel_index(*np.ogrid[: self.height, : self.width])
+
     def border_pixels(self) -> NDArray[np.int64]:
         """Indices of the border's pixels, ascending."""
-        is_border = np.ones((self.border.top + self.height + self.border.bottom, self.pitch), bool)
-        is_border[
-            self.border.top : self.border.top + self.height,
-            self.border.left : self.border.left + self.width,
-        ] = False
+        is_border = np.ones(self.pixels, bool)
+        is_border[self.image_pixels()] = False
         return np.flatnonzero(is_border)
 
     def check(self, config: ArrayConfig) -> None:
@@ -228,16 +233,11 @@ class StoredTensor:
         return [self._pack_one(image - self.q_min, config) for image in values]
 
     def _pack_one(self, codes: NDArray[np.int64], config: ArrayConfig) -> bytes:
-        top, bottom, left, right = self.border
-        region = np.pad(
-            codes, ((top, bottom), (left, right), (0, 0)), constant_values=self.zero
-        ).reshape(-1, self.channels)
+        region = np.full((self.pixels, self.channels), self.zero, np.int64)
+        region[self.image_pixels()] = codes
         return pack_activations(region, self.bits, config)
 
     def unpack(self, data: bytes, config: ArrayConfig) -> NDArray[np.int64]:
         """Values q of one image from the tensor's words, shape ``shape`` (border taken off)."""
         codes = unpack_activations(data, self.channels, self.bits, config)
-        region = codes.reshape(-1, self.pitch, self.channels)
-        top, left = self.border.top, self.border.left
-        image = region[top : top + self.height, left : left + self.width]
-        return (image + self.q_min).reshape(self.shape)
+        return (codes[self.image_pixels()] + self.q_min).reshape(self.shape)
