@@ -1,4 +1,4 @@
-"""Below the array: join a column's lanes and digits, and add the result up in accumulator RAM."""
+"""Below the array: join the lanes and digits of columns, and add the result up in accumulator RAM."""
 
 from amaranth import Module, Mux, Signal, signed
 from amaranth.lib import data, memory, wiring
@@ -53,10 +53,10 @@ class Merge(wiring.Component):
                     total = low + (high << high_shift - shift)
                     # A pair spans this many bits of the digit.
                     width = min(len(total), len(self.o) - shift)
-                    term = Signal(signed(width), name=name)
+                    term = Signal(signed(width), name=name, reset_less=True)
                     m.d.sync += term.eq(total)
                 else:
-                    term = Signal(signed(len(low)), name=name)
+                    term = Signal(signed(len(low)), name=name, reset_less=True)
                     m.d.sync += term.eq(low)
                 joined.append((shift, term))
             terms = joined
@@ -64,20 +64,22 @@ class Merge(wiring.Component):
         return m
 
 
-class Column(wiring.Component):
-    """A column's shift-and-add over digits and its accumulator RAM.
+class ColumnGroup(wiring.Component):
+    """Shift-and-add over digits and accumulator RAM of columns that work in the same cycle.
 
-    ``token_i`` goes with the digit that enters in the same cycle::
+    ``token_i`` goes with the digits that enter in the same cycle; for each column::
 
-        digit = digit_i if token.first_digit else (digit << digit_bits) + digit_i    (cycle 0)
-        acc[token.addr] = digit if token.first else acc[token.addr] + digit          (cycles 1, 2)
+        digits = digit_i if token.first_digit else (digits << digit_bits) + digit_i     (cycle 0)
+        acc[token.addr] = digits if token.first else acc[token.addr] + digits           (cycles 1, 2)
 
     where the second line happens only for ``token.commit``. The old value is read in cycle 0, the sum
     formed in cycle 1 and written in cycle 2, so an address may be used again three cycles later.
-    The RAM has a second read port for the drain.
+    The RAM, one for all columns, has a second read port for the drain.
 
     Parameters
     ----------
+    cols : int
+        Columns.
     digit_bits, merged_bits, sum_bits, acc_bits : int
         Bits of a digit, of the incoming sum, of the sum over all digits, of an accumulator.
     addr_bits : int
@@ -85,36 +87,46 @@ class Column(wiring.Component):
 
     Members
     -------
-    digit_i : ``In(signed(merged_bits))``
-        Column sum of one digit.
+    digit_i : ``In(ArrayLayout(signed(merged_bits), cols))``
+        Column sums of one digit.
     token_i : ``In(token_layout(addr_bits))``
-        What to do with it.
+        What to do with them.
     token_o : ``Out(token_layout(addr_bits))``
-        The token for the next column, a cycle later.
+        The token for the next group, a cycle later.
     drain_addr_i : ``In(addr_bits)``
-        Accumulator to read.
-    drain_o : ``Out(signed(acc_bits))``
-        Its value, a cycle later.
+        Accumulators to read.
+    drain_o : ``Out(ArrayLayout(signed(acc_bits), cols))``
+        Their values, a cycle later.
     """
 
-    def __init__(self, *, digit_bits: int, merged_bits: int, sum_bits: int, acc_bits: int, addr_bits: int):
+    def __init__(
+        self,
+        *,
+        cols: int,
+        digit_bits: int,
+        merged_bits: int,
+        sum_bits: int,
+        acc_bits: int,
+        addr_bits: int,
+    ):
+        self._cols = cols
         self._digit_bits = digit_bits
         self._sum_bits = sum_bits
         token = token_layout(addr_bits)
         super().__init__(
             {
-                "digit_i": In(signed(merged_bits)),
+                "digit_i": In(data.ArrayLayout(signed(merged_bits), cols)),
                 "token_i": In(token),
                 "token_o": Out(token),
                 "drain_addr_i": In(addr_bits),
-                "drain_o": Out(signed(acc_bits)),
+                "drain_o": Out(data.ArrayLayout(signed(acc_bits), cols)),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.acc = acc = memory.Memory(
-            shape=signed(len(self.drain_o)),
+            shape=self.drain_o.shape(),
             depth=1 << len(self.drain_addr_i),
             init=[],
             attrs={"ram_style": "block"},
@@ -122,27 +134,37 @@ class Column(wiring.Component):
         write, old, drain = acc.write_port(), acc.read_port(), acc.read_port()
         m.d.comb += [drain.addr.eq(self.drain_addr_i), self.drain_o.eq(drain.data)]
 
-        # Cycle 0: digits, most significant first. (Both adders here end in a multiplexer for the
-        # sake of one logic cell per bit, like the PE's.)
+        # Cycle 0 is the token's, cycle 1 the next token's, which is the next group's cycle 0.
         token = self.token_i
-        digits = Signal(signed(self._sum_bits))
-        shifted = digits << self._digit_bits
-        m.d.sync += digits.eq(Mux(token.first_digit, self.digit_i, shifted + self.digit_i))
-        m.d.sync += self.token_o.eq(token)
-        m.d.comb += old.addr.eq(token.addr)
-
-        # Cycle 1: add to what the earlier tiles left.
-        total = Signal.like(self.drain_o)
-        m.d.sync += total.eq(Mux(self.token_o.first, digits, old.data + digits))
-        addr = Signal.like(token.addr)
-        commit = Signal()
-        m.d.sync += [addr.eq(self.token_o.addr), commit.eq(self.token_o.commit)]
-
-        # Cycle 2: write.
-        m.d.comb += [write.addr.eq(addr), write.data.eq(total), write.en.eq(commit)]
+        next_token = Signal(token.shape(), reset_less=True)
+        addr = Signal.like(token.addr, reset_less=True)
+        commit = Signal(reset_less=True)
+        m.d.sync += [
+            next_token.eq(token),
+            addr.eq(next_token.addr),
+            commit.eq(next_token.commit),
+        ]
+        m.d.comb += [
+            self.token_o.eq(next_token),
+            old.addr.eq(token.addr),
+            write.addr.eq(addr),
+            write.en.eq(commit),
+        ]
+        for col in range(self._cols):
+            # Both adders end in a multiplexer for the sake of one logic cell per bit, like the PE's.
+            # Cycle 0: join digits, most significant first.
+            digit = self.digit_i[col]
+            digits = Signal(signed(self._sum_bits), name=f"digits_{col}", reset_less=True)
+            joined = (digits << self._digit_bits) + digit
+            m.d.sync += digits.eq(Mux(token.first_digit, digit, joined))
+            # Cycle 1: add to what the earlier tiles left.
+            total = Signal(self.drain_o[col].shape(), name=f"total_{col}", reset_less=True)
+            m.d.sync += total.eq(Mux(next_token.first, digits, old.data[col] + digits))
+            # Cycle 2: write.
+            m.d.comb += write.data[col].eq(total)
         return m
 
 
 def token_layout(addr_bits: int) -> data.StructLayout:
-    """What accompanies a digit through the columns: see :class:`Column`."""
+    """What accompanies a digit through the columns: see :class:`ColumnGroup`."""
     return data.StructLayout({"first_digit": 1, "commit": 1, "first": 1, "addr": addr_bits})

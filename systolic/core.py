@@ -1,11 +1,11 @@
 """The array core: skew, array, column merge and accumulators, with everything aligned."""
 
-from amaranth import Module, Signal
+from amaranth import Module, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from systolic.array import Array
-from systolic.column import Column, Merge, token_layout
+from systolic.column import ColumnGroup, Merge, token_layout
 from systolic.delay import DelayLine, DelayMemory
 from systolic.skew import Skew
 from systolic.spec.config import ArrayConfig
@@ -14,12 +14,13 @@ from systolic.spec.config import ArrayConfig
 class Core(wiring.Component):
     """From scratchpad words to accumulators.
 
-    Word, load and token enter together. A word is either one digit of a column's weights (``load_i``
-    names the column), or one digit of a pixel (``token_i`` says what to do with its column sums), or
-    nothing. Anything may follow anything in the next cycle: weights move as a wave behind the last
-    digit and in front of the next.
+    Load and token enter a cycle before their word, as they are known when the word is being read. A
+    word is either one digit of the weights of a group of columns (``load_i`` names the group), or one
+    digit of a pixel (``token_i`` says what to do with its column sums), or nothing. Anything may
+    follow anything in the next cycle: weights move as a wave behind the last digit and in front of
+    the next.
 
-    Column c takes the token ``config.column_latency - 1 + c`` cycles after it entered.
+    Group g of columns takes the token ``config.column_latency + g`` cycles after it entered.
 
     Parameters
     ----------
@@ -30,10 +31,10 @@ class Core(wiring.Component):
     -------
     word_i : ``In(ArrayLayout(digit_bits, rows))``
         Digits, one per row.
-    load_i : ``In(cols)``
-        Column whose weights ``word_i`` carries (one-hot), or 0.
+    load_i : ``In(groups)``
+        Group whose weights the next word carries (one-hot), or 0.
     token_i : ``In(token_layout(acc_addr_bits + 1))``
-        What to do with the word's sums; the top address bit is the half.
+        What to do with the next word's sums; the top address bit is the half.
     drain_addr_i : ``In(acc_addr_bits + 1)``
         Accumulators to read, in all columns.
     drain_o : ``Out(ArrayLayout(signed(acc_bits), cols))``
@@ -46,19 +47,18 @@ class Core(wiring.Component):
         super().__init__(
             {
                 "word_i": In(data.ArrayLayout(config.digit_bits, config.rows)),
-                "load_i": In(config.cols),
+                "load_i": In(config.groups),
                 "token_i": In(self._token),
                 "drain_addr_i": In(config.acc_addr_bits + 1),
-                "drain_o": Out(data.ArrayLayout(config.acc_bits, config.cols)),
+                "drain_o": Out(data.ArrayLayout(signed(config.acc_bits), config.cols)),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
         config = self._config
-        token_delay = config.column_latency - 1
         # The longest ring carries the tokens; all rings share this counter.
-        time = Signal(max(1, (token_delay - 1).bit_length()))
+        time = Signal((config.column_latency - 1).bit_length())
         m.d.sync += time.eq(time + 1)
 
         m.submodules.skew = skew = Skew(
@@ -68,38 +68,44 @@ class Core(wiring.Component):
             time_bits=len(time),
         )
         m.submodules.array = array = Array(
-            cols=config.cols,
+            groups=config.groups,
+            pe_cols=config.pe_cols,
             weight_bits=config.weight_bits,
             digit_bits=config.digit_bits,
             psum_bits=tuple(config.psum_bits(row) for row in range(config.rows)),
         )
         m.d.comb += [skew.time_i.eq(time), skew.i.eq(self.word_i), array.act_i.eq(skew.o)]
-        for col in range(config.cols):
-            m.submodules[f"load_{col}"] = line = DelayLine(width=1, cycles=col)
-            m.d.comb += [line.i.eq(self.load_i[col]), array.load_i[col].eq(line.o)]
+        for group in range(config.groups):
+            m.submodules[f"load_{group}"] = line = DelayLine(width=1, cycles=group + 1)
+            m.d.comb += [line.i.eq(self.load_i[group]), array.load_i[group].eq(line.o)]
+        self._build_columns(m, time, array)
+        return m
 
+    def _build_columns(self, m: Module, time: Signal, array: Array) -> None:
+        config = self._config
         m.submodules.tokens = tokens = DelayMemory(
-            width=self._token.size, cycles=token_delay, time_bits=len(time)
+            width=self._token.size, cycles=config.column_latency, time_bits=len(time)
         )
         m.d.comb += [tokens.time_i.eq(time), tokens.i.eq(self.token_i)]
         token = self._token(tokens.o)
-        for col in range(config.cols):
-            m.submodules[f"merge_{col}"] = merge = Merge(
-                psum_bits=config.psum_bits(config.rows - 1), lanes=config.digit_bits
-            )
-            m.submodules[f"column_{col}"] = column = Column(
+        for group in range(config.groups):
+            m.submodules[f"columns_{group}"] = columns = ColumnGroup(
+                cols=config.pe_cols,
                 digit_bits=config.digit_bits,
                 merged_bits=config.merged_bits,
                 sum_bits=config.column_sum_bits,
                 acc_bits=config.acc_bits,
                 addr_bits=config.acc_addr_bits + 1,
             )
-            m.d.comb += [
-                merge.i.eq(array.psum_o[col]),
-                column.digit_i.eq(merge.o),
-                column.token_i.eq(token),
-                column.drain_addr_i.eq(self.drain_addr_i),
-                self.drain_o[col].eq(column.drain_o),
-            ]
-            token = column.token_o
-        return m
+            m.d.comb += [columns.token_i.eq(token), columns.drain_addr_i.eq(self.drain_addr_i)]
+            token = columns.token_o
+            for index in range(config.pe_cols):
+                col = group * config.pe_cols + index
+                m.submodules[f"merge_{col}"] = merge = Merge(
+                    psum_bits=config.psum_bits(config.rows - 1), lanes=config.digit_bits
+                )
+                m.d.comb += [
+                    merge.i.eq(array.psum_o[group][index]),
+                    columns.digit_i[index].eq(merge.o),
+                    self.drain_o[col].eq(columns.drain_o[index]),
+                ]

@@ -33,7 +33,7 @@ class DelayLine(wiring.Component):
         m = Module()
         word = self.i
         for index in range(self.cycles):
-            stage = Signal.like(self.i, name=f"stage_{index}")
+            stage = Signal.like(self.i, name=f"stage_{index}", reset_less=True)
             m.d.sync += stage.eq(word)
             word = stage
         m.d.comb += self.o.eq(word)

@@ -9,22 +9,23 @@ class PE(wiring.Component):
     """Weight-stationary processing element for activations in digits.
 
     Each cycle one activation digit enters. Every bit of it has a lane with its own partial sum; where
-    the bit is 1, the held weight joins the lane's sum::
+    the bit is 1, the held weight joins the lane's sum. So it goes for each of ``cols`` columns::
 
-        psum_o[lane][t+1] = psum_i[lane][t] + (weight[t] if act_i[t][lane] else 0)
+        psum_o[col][lane][t+1] = psum_i[col][lane][t] + (weight[col][t] if act_i[t][lane] else 0)
 
     The lanes are joined once per column, below the array. Weights arrive as digits on the same wires
-    as activations, most significant digit first, while ``load_i`` is set::
-
-        weight[t+1] = low weight_bits of {weight[t], act_i[t]} if load_i[t] else weight[t]
+    as activations while ``load_i`` is set, the first column's first, each most significant digit
+    first: they shift through the PE's weight register, whose ends are the columns.
 
     Latency 1 cycle, throughput 1 digit per cycle. There is no flow control: the array runs in
     lockstep, so its feeder starts only what its accumulators can take.
 
     Parameters
     ----------
+    cols : int
+        Columns, 1 or more.
     weight_bits : int
-        Bits of the held weight (two's complement).
+        Bits of a held weight (two's complement).
     digit_bits : int
         Bits of a digit: lanes.
     psum_i_bits, psum_o_bits : int
@@ -37,12 +38,12 @@ class PE(wiring.Component):
     act_o : ``Out(digit_bits)``
         The same digit, a cycle later, to the east.
     load_i : ``In(1)``
-        Whether ``act_i`` is a digit of this column's weight.
+        Whether ``act_i`` is a digit of these columns' weights.
     load_o : ``Out(1)``
         The same, a cycle later, to the south.
-    psum_i : ``In(ArrayLayout(signed(psum_i_bits), digit_bits))``
+    psum_i : ``In(psum_layout(psum_i_bits, digit_bits, cols))``
         Partial sums from the north.
-    psum_o : ``Out(ArrayLayout(signed(psum_o_bits), digit_bits))``
+    psum_o : ``Out(psum_layout(psum_o_bits, digit_bits, cols))``
         Partial sums to the south.
 
     Raises
@@ -53,12 +54,15 @@ class PE(wiring.Component):
 
     LATENCY = 1
 
-    def __init__(self, *, weight_bits: int, digit_bits: int, psum_i_bits: int, psum_o_bits: int):
+    def __init__(
+        self, *, cols: int, weight_bits: int, digit_bits: int, psum_i_bits: int, psum_o_bits: int
+    ):
         if psum_o_bits < max(weight_bits, psum_i_bits):
             raise ValueError(
-                f"psum_o_bits must be at least weight_bits ({weight_bits}) and psum_i_bits ({psum_i_bits}), "
-                f"not {psum_o_bits}"
+                f"psum_o_bits must be at least weight_bits ({weight_bits}) and psum_i_bits "
+                f"({psum_i_bits}), not {psum_o_bits}"
             )
+        self._cols = cols
         self._weight_bits = weight_bits
         self._digit_bits = digit_bits
         super().__init__(
@@ -67,20 +71,37 @@ class PE(wiring.Component):
                 "act_o": Out(digit_bits),
                 "load_i": In(1),
                 "load_o": Out(1),
-                "psum_i": In(data.ArrayLayout(signed(psum_i_bits), digit_bits)),
-                "psum_o": Out(data.ArrayLayout(signed(psum_o_bits), digit_bits)),
+                "psum_i": In(psum_layout(psum_i_bits, digit_bits, cols)),
+                "psum_o": Out(psum_layout(psum_o_bits, digit_bits, cols)),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
-        weight = Signal(signed(self._weight_bits))
-        m.d.sync += [self.act_o.eq(self.act_i), self.load_o.eq(self.load_i)]
+        # Nothing here needs a reset: what the feeder did not send, nobody looks at.
+        act = Signal(self._digit_bits, reset_less=True)
+        load = Signal(reset_less=True)
+        m.d.sync += [act.eq(self.act_i), load.eq(self.load_i)]
+        m.d.comb += [self.act_o.eq(act), self.load_o.eq(load)]
+
+        # A weight passes through the places of later columns in whole digits.
+        place_bits = -(-self._weight_bits // self._digit_bits) * self._digit_bits
+        weights = Signal(place_bits * (self._cols - 1) + self._weight_bits, reset_less=True)
         with m.If(self.load_i):
-            m.d.sync += weight.eq(Cat(self.act_i, weight)[: self._weight_bits])
-        for lane in range(self._digit_bits):
-            above = self.psum_i[lane]
-            # A multiplexer behind the adder, not an AND in front of it: yosys folds it into the
-            # adder's own LUT on iCE40, one logic cell per bit.
-            m.d.sync += self.psum_o[lane].eq(Mux(self.act_i[lane], above + weight, above))
+            m.d.sync += weights.eq(Cat(self.act_i, weights))
+        for col in range(self._cols):
+            place = place_bits * (self._cols - 1 - col)
+            weight = weights[place : place + self._weight_bits].as_signed()
+            for lane in range(self._digit_bits):
+                above, below = self.psum_i[col][lane], self.psum_o[col][lane]
+                psum = Signal(below.shape(), name=f"psum_{col}_{lane}", reset_less=True)
+                # A multiplexer behind the adder, not an AND in front of it: yosys folds it into
+                # the adder's own LUT on iCE40, one logic cell per bit.
+                m.d.sync += psum.eq(Mux(self.act_i[lane], above + weight, above))
+                m.d.comb += below.eq(psum)
         return m
+
+
+def psum_layout(psum_bits: int, digit_bits: int, cols: int) -> data.ArrayLayout:
+    """Partial sums of a PE, by column and lane."""
+    return data.ArrayLayout(data.ArrayLayout(signed(psum_bits), digit_bits), cols)

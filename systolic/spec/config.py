@@ -47,6 +47,9 @@ class ArrayConfig:
         Bits of the two's complement weight a PE holds.
     digit_bits : int, 1..8
         Activation bits consumed per cycle.
+    pe_cols : int, 1..8
+        Columns per PE: a PE holds that many weights and passes its activation register on only behind
+        them. Divides ``cols``. More make the array denser, fewer make its wires shorter.
     acc_bits : int, 16..32
         Bits of an accumulator.
     acc_depth : int, 16..256, power of two
@@ -76,6 +79,7 @@ class ArrayConfig:
     cols: int = 4
     weight_bits: int = 8
     digit_bits: int = 4
+    pe_cols: int = 1
     acc_bits: int = 32
     acc_depth: int = 128
     scratchpad_words: int = 16384
@@ -96,6 +100,7 @@ class ArrayConfig:
         self._check_range("cols", 1, 32)
         self._check_range("weight_bits", 1, 8)
         self._check_range("digit_bits", 1, 8)
+        self._check_range("pe_cols", 1, 8)
         self._check_range("acc_bits", 16, 32)
         self._check_range("acc_depth", 16, 256, power_of_two=True)
         self._check_range("scratchpad_words", 64, 65536)
@@ -103,10 +108,16 @@ class ArrayConfig:
         self._check_choice("requantize_cycles", REQUANTIZE_CYCLES)
         self._check_choice("multiplier", ("dsp", "fabric"))
         self._check_choice("skew", ("memory", "registers"))
+        if self.multiplier == "fabric" and self.requantize_cycles < 4:
+            raise ConfigError(
+                f"requantize_cycles must be at least 4 with multiplier 'fabric', not {self.requantize_cycles}"
+            )
         if self.rows % self.cols and self.cols % self.rows:
             raise ConfigError(
                 f"cols must divide rows or be a multiple of it, not {self.cols} cols with {self.rows} rows"
             )
+        if self.cols % self.pe_cols:
+            raise ConfigError(f"pe_cols must divide cols ({self.cols}), not {self.pe_cols}")
         if self.cols // self.rows > 8:
             raise ConfigError(f"cols must be at most 8 times rows ({8 * self.rows}), not {self.cols}")
         if self.column_sum_bits > self.acc_bits:
@@ -175,6 +186,11 @@ class ArrayConfig:
         """Bits that address a scratchpad word."""
         return _ceil_log2(self.scratchpad_words)
 
+    @property
+    def groups(self) -> int:
+        """PEs per row: groups of ``pe_cols`` columns that work in the same cycle."""
+        return self.cols // self.pe_cols
+
     # Layout ---------------------------------------------------------------------------------------
 
     @property
@@ -235,19 +251,27 @@ class ArrayConfig:
 
         The last word's read is issued ``fetch_cycles`` before the drain starts (at the earliest);
         its sum enters column 0's shift-and-add ``column_latency`` later, is added in the next cycle,
-        written in the one after, and each further column follows a cycle later.
+        written in the one after, and each further group of columns follows a cycle later.
         """
-        return max(1, self.column_latency + self.cols + 1 - self.fetch_cycles)
-
-    @property
-    def drain_latency(self) -> int:
-        """Cycles from the end of a drain's last slot until its result lies in the output buffer."""
-        return self.requantizer_latency + self.max_digits
+        return max(1, self.column_latency + self.groups + 1 - self.fetch_cycles)
 
     @property
     def requantizer_latency(self) -> int:
-        """Cycles from an accumulator's slot in the requantizer to its code."""
-        return 8 + self.requantize_cycles
+        """Cycles from an accumulator entering the requantizer to its code."""
+        # In fabric: a step per cycle, and a register behind every second adder row.
+        steps = self.requantize_cycles
+        product = 5 if self.multiplier == "dsp" else steps + -(-48 // steps // 2)
+        # One cycle joins parts, one tells ties, two add the zero point and clamp.
+        return 1 + product + self.onnx + 2
+
+    @property
+    def drain_latency(self) -> int:
+        """Cycles from the end of a drain's last slot until the engine counts as idle.
+
+        Two cycles read an accumulator and choose its column, one looks up the table; then the digits
+        are written. That the slot itself took some of them only makes the engine idle a little late.
+        """
+        return 2 + self.requantizer_latency + 1 + self.max_digits
 
     # Identity -------------------------------------------------------------------------------------
 

@@ -1,19 +1,20 @@
 """What the host sees of the accelerator: commands on its byte streams, identity and counters.
 
-Commands are six bytes, ``opcode, flags, addr (16 bits), count (16 bits)``, little-endian; an addressed
-unit is a scratchpad word. They are taken one at a time, while no program runs:
+Commands are six bytes, ``opcode, flags, addr (16 bits), last (16 bits)``, little-endian; they address
+scratchpad words. They are taken one at a time, while no program runs:
 
-=========== ======================================= ==========================================
-command     then, to the accelerator                then, from the accelerator
-=========== ======================================= ==========================================
-WRITE       ``count`` words                         nothing
-READ        nothing                                 ``count`` words
-RUN         nothing                                 one byte, :class:`Status`, when it stops
-REGISTERS   nothing                                 the :data:`REGISTER_BYTES` register bytes
-=========== ======================================= ==========================================
+=========== ========================================== ==========================================
+command     then, to the accelerator                   then, from the accelerator
+=========== ========================================== ==========================================
+WRITE       words ``addr .. last``                     nothing
+READ        nothing                                    words ``addr .. last``
+RUN         nothing                                    one byte, :class:`Status`, when it stops
+REGISTERS   nothing                                    the :data:`REGISTER_BYTES` register bytes
+=========== ========================================== ==========================================
 
-``count`` is 1..65535; 0 counts as 65536. RUN starts at ``addr``; with flag :data:`FLAG_STEP` it pauses at
-every SYNC, and with :data:`FLAG_RESUME` it goes on from there (``addr`` is then ignored).
+RUN starts at ``addr``. With flag :data:`FLAG_STEP` it stops at every SYNC; the host goes on from there
+by a RUN at the instruction behind it with :data:`FLAG_RESUME`, which lets the counters count on.
+Any other opcode is ignored, with its six bytes.
 """
 
 import struct
@@ -45,11 +46,12 @@ class Status(IntEnum):
 
     HALTED = 0
     PAUSED = 1
+    ILLEGAL = 2
 
 
-def encode_command(command: Command, *, addr: int = 0, count: int = 0, flags: int = 0) -> bytes:
+def encode_command(command: Command, *, addr: int = 0, last: int = 0, flags: int = 0) -> bytes:
     """Six bytes of a command."""
-    return struct.pack("<BBHH", command, flags, addr, count & 0xFFFF)
+    return struct.pack("<BBHH", command, flags, addr, last)
 
 
 def identity(config: ArrayConfig) -> bytes:

@@ -1,0 +1,1 @@
+"""Boards and bitstreams: from gateware to a placed and routed design, and what it takes."""

@@ -1,0 +1,142 @@
+"""The RTL simulator: the gateware itself, compiled, behind the same calls as the functional one.
+
+It talks to the accelerator as a host does, in bytes through its two streams.
+"""
+
+from contextlib import AbstractContextManager
+from functools import lru_cache
+from pathlib import Path
+
+from sim.compiled import CompiledModel, compile_component
+from systolic.accelerator import Accelerator
+from systolic.spec.config import INSTRUCTION_BITS, ArrayConfig
+from systolic.spec.isa import Sync, decode
+from systolic.spec.registers import (
+    FLAG_RESUME,
+    FLAG_STEP,
+    REGISTER_BYTES,
+    Command,
+    Registers,
+    Status,
+    encode_command,
+)
+
+RUN_LIMIT_CYCLES = 1 << 32
+"""A program that has not stopped by then never will: the cycle counter has wrapped."""
+
+
+class RtlError(RuntimeError):
+    """The gateware did not do what its contract says."""
+
+
+class RtlSimulator:
+    """One accelerator, simulated cycle by cycle.
+
+    Parameters
+    ----------
+    config : ArrayConfig
+        The array.
+    trace_depth : int
+        Levels of hierarchy whose signals :meth:`trace` shows; 0 compiles without them.
+
+    Attributes
+    ----------
+    model : CompiledModel
+        The compiled design.
+    """
+
+    def __init__(self, config: ArrayConfig, *, trace_depth: int = 0) -> None:
+        self.config = config
+        self.model: CompiledModel = compile_component(
+            Accelerator(config), name="accelerator", trace_depth=trace_depth
+        )
+        self.model.reset()
+        self._instructions: dict[int, bytes] = {}
+
+    def trace(self, path: Path) -> AbstractContextManager[None]:
+        """Write a VCD waveform of what happens within the context."""
+        return self.model.trace(path)
+
+    def write(self, addr: int, data: bytes) -> None:
+        """Write whole words from ``addr`` on."""
+        word_bytes = self.config.word_bytes
+        if len(data) % word_bytes:
+            raise ValueError(
+                f"data must be whole words of {word_bytes} bytes, not {len(data)} bytes"
+            )
+        if not data:
+            return
+        last = addr + len(data) // word_bytes - 1
+        self._check_range(addr, last)
+        self._exchange(encode_command(Command.WRITE, addr=addr, last=last) + data, 0)
+        for index in range(0, len(data), word_bytes):
+            self._instructions[addr + index // word_bytes] = data[index : index + word_bytes]
+
+    def read(self, addr: int, count: int) -> bytes:
+        """Words ``addr .. addr + count - 1``."""
+        if count == 0:
+            return b""
+        last = addr + count - 1
+        self._check_range(addr, last)
+        command = encode_command(Command.READ, addr=addr, last=last)
+        return self._exchange(command, count * self.config.word_bytes)
+
+    def run(self, addr: int, *, step: bool = False) -> list[Registers]:
+        """Run a program to its end.
+
+        Parameters
+        ----------
+        addr : int
+            Word of the first instruction.
+        step : bool
+            Pause at every SYNC to read the counters; else only the last is read.
+
+        Returns
+        -------
+        list of Registers
+            Counters at each SYNC where the program stopped.
+
+        Raises
+        ------
+        RtlError
+            If the accelerator meets an illegal instruction.
+        """
+        flags = FLAG_STEP if step else 0
+        marks = []
+        while True:
+            command = encode_command(Command.RUN, addr=addr, flags=flags)
+            status = self._exchange(command, 1, limit=RUN_LIMIT_CYCLES)[0]
+            registers = encode_command(Command.REGISTERS)
+            marks.append(Registers.decode(self._exchange(registers, REGISTER_BYTES)))
+            if status == Status.HALTED:
+                return marks
+            if status != Status.PAUSED:
+                raise RtlError(f"program at word {addr} stopped at an illegal instruction")
+            addr = self._behind_sync(addr)
+            flags |= FLAG_RESUME
+
+    def _behind_sync(self, addr: int) -> int:
+        """Address of the instruction behind the next SYNC, which the host knows from its program."""
+        while True:
+            words = range(addr, addr + self.config.instruction_words)
+            code = b"".join(self._instructions[word] for word in words)
+            addr += len(words)
+            if isinstance(decode(int.from_bytes(code[: INSTRUCTION_BITS // 8], "little")), Sync):
+                return addr
+
+    def _exchange(self, tx: bytes, rx_bytes: int, *, limit: int | None = None) -> bytes:
+        # A byte takes a cycle or two; a command a few more.
+        cycles = limit if limit is not None else 64 + 4 * (len(tx) + rx_bytes)
+        return self.model.exchange(tx, rx_bytes, cycles)[0]
+
+    def _check_range(self, first: int, last: int) -> None:
+        if not 0 <= first <= last < self.config.scratchpad_words:
+            raise ValueError(
+                f"words must be 0..{self.config.scratchpad_words - 1}, not {first}..{last}"
+            )
+
+
+@lru_cache(maxsize=4)
+def shared_simulator(config: ArrayConfig) -> RtlSimulator:
+    """A simulator of a configuration, compiled and loaded once per process."""
+    return RtlSimulator(config)

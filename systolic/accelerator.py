@@ -1,0 +1,208 @@
+"""The whole accelerator: two byte streams outside, everything else inside."""
+
+from amaranth import Array, Cat, Module, Mux, Signal
+from amaranth.lib import memory, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from systolic.core import Core
+from systolic.delay import DelayLine
+from systolic.drain import Drain
+from systolic.feeder import Feeder
+from systolic.host_port import HostPort
+from systolic.out_buffer import OutBuffer
+from systolic.parameters import FIELDS, ParameterMemory
+from systolic.requantizer import Requantizer
+from systolic.scratchpad import Scratchpad
+from systolic.sequencer import Sequencer
+from systolic.spec.config import OFFSET_DEPTH, ArrayConfig
+from systolic.spec.isa import Output
+
+
+class Accelerator(wiring.Component):
+    """Systolic accelerator with everything but a link and a board.
+
+    Data flow: host port -> scratchpad -> core (skew, array, columns) -> requantizer -> lookup table ->
+    output buffer -> scratchpad. The sequencer, by way of the feeder's addresses, moves words; the
+    drain engine walks over accumulators beside it.
+
+    Parameters
+    ----------
+    config : ArrayConfig
+        All there is to choose.
+
+    Members
+    -------
+    i : ``In(stream.Signature(8))``
+        Commands and data from the host: see :mod:`systolic.spec.registers`.
+    o : ``Out(stream.Signature(8))``
+        Answers.
+    """
+
+    def __init__(self, config: ArrayConfig):
+        self._config = config
+        super().__init__({"i": In(stream.Signature(8)), "o": Out(stream.Signature(8))})
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self._config
+        m.submodules.host_port = host = HostPort(config)
+        m.submodules.sequencer = sequencer = Sequencer(config)
+        m.submodules.feeder = feeder = Feeder(
+            addr_bits=config.addr_bits,
+            index_bits=max(config.acc_addr_bits, config.out_pixels.bit_length() - 1),
+            half_bits=config.acc_addr_bits + 1,
+        )
+        m.submodules.scratchpad = scratchpad = Scratchpad(
+            word_bits=config.word_bits, depth=config.scratchpad_words
+        )
+        m.submodules.core = core = Core(config)
+        m.submodules.drain = drain = Drain(
+            addr_bits=config.acc_addr_bits,
+            cols=config.cols,
+            flush_cycles=config.flush_cycles,
+            tail_cycles=config.drain_latency,
+        )
+        m.submodules.out_buffer = out_buffer = OutBuffer(
+            rows=config.rows,
+            digit_bits=config.digit_bits,
+            cols=config.cols,
+            max_digits=config.max_digits,
+            pixels=config.out_pixels,
+        )
+        wiring.connect(m, wiring.flipped(self.i), host.i)
+        wiring.connect(m, host.o, wiring.flipped(self.o))
+        self._connect_control(m, host, sequencer, feeder, scratchpad, drain)
+        self._connect_scratchpad(m, host, sequencer, feeder, scratchpad, out_buffer)
+        m.d.comb += [
+            core.word_i.eq(scratchpad.read_data_o),
+            core.load_i.eq(sequencer.load_o),
+            core.token_i.eq(feeder.token_o),
+            core.token_i.commit.eq(feeder.token_o.commit & sequencer.stream_o),
+            core.drain_addr_i.eq(drain.addr_o),
+        ]
+        code, valid = self._build_requantizer(m, sequencer, feeder, core, drain)
+        m.d.comb += [
+            out_buffer.instruction_i.eq(sequencer.instruction_o),
+            out_buffer.output_en_i.eq(sequencer.output_en_o),
+            out_buffer.start_i.eq(sequencer.drain_start_o),
+            out_buffer.code_i.eq(code),
+            out_buffer.valid_i.eq(valid),
+        ]
+        return m
+
+    def _connect_control(self, m, host, sequencer, feeder, scratchpad, drain) -> None:
+        m.d.comb += [
+            sequencer.run_i.eq(host.run_o),
+            sequencer.step_i.eq(host.step_o),
+            sequencer.drain_busy_i.eq(drain.busy_o),
+            sequencer.word_i.eq(scratchpad.read_data_o),
+            sequencer.pixel_end_i.eq(feeder.is_pixel_end_o),
+            sequencer.end_i.eq(feeder.is_end_o),
+            sequencer.digit_zero_i.eq(feeder.digit_o == 0),
+            sequencer.flags_i.eq(feeder.flags_o),
+            feeder.instruction_i.eq(sequencer.instruction_o),
+            feeder.decode_i.eq(sequencer.decode_o),
+            feeder.jump_i.eq(sequencer.jump_o),
+            feeder.fetch_i.eq(sequencer.fetch_o | host.fetch_o),
+            feeder.step_i.eq(sequencer.address_step_o | host.address_step_o),
+            feeder.prime_i.eq(sequencer.prime_o),
+            feeder.gather_i.eq(sequencer.gather_o),
+            feeder.count_i.eq(sequencer.count_o),
+            feeder.entry_i.eq(sequencer.entry_o),
+            feeder.hold_pixel_i.eq(sequencer.hold_pixel_o),
+            feeder.unit_i.eq(sequencer.unit_o),
+            feeder.offset_en_i.eq(sequencer.offset_en_o),
+            feeder.header_i.eq(host.i.payload),
+            feeder.header_en_i.eq(host.header_en_o),
+            drain.instruction_i.eq(sequencer.instruction_o),
+            drain.output_en_i.eq(sequencer.output_en_o),
+            drain.start_i.eq(sequencer.drain_start_o),
+            host.is_last_i.eq(feeder.is_last_o),
+            host.running_i.eq(sequencer.running_o),
+            host.stopped_i.eq(sequencer.stopped_o),
+            host.status_i.eq(sequencer.status_o),
+            host.stream_i.eq(sequencer.stream_o),
+        ]
+
+    def _connect_scratchpad(self, m, host, sequencer, feeder, scratchpad, out_buffer) -> None:
+        store = sequencer.store_o
+        m.d.comb += [
+            host.word_i.eq(scratchpad.read_data_o),
+            scratchpad.addr_i.eq(feeder.addr_o),
+            scratchpad.read_en_i.eq(host.read_en_o | sequencer.read_en_o),
+            scratchpad.write_en_i.eq(host.write_en_o | store.replicate(len(host.write_en_o))),
+            scratchpad.write_data_i.eq(
+                Mux(store, out_buffer.word_o, host.i.payload.replicate(self._config.word_bytes))
+            ),
+            out_buffer.read_en_i.eq(sequencer.buffer_en_o),
+            out_buffer.read_digit_i.eq(feeder.digit_o),
+            out_buffer.read_pixel_i.eq(feeder.pixel_o),
+        ]
+
+    def _build_requantizer(self, m, sequencer, feeder, core, drain):
+        """From the drain's addresses to codes and their strobe."""
+        config = self._config
+        m.submodules.parameters = parameters = ParameterMemory(word_bits=config.word_bits)
+        m.submodules.requantizer = requantizer = Requantizer(
+            acc_bits=config.acc_bits,
+            weight_bits=config.weight_bits,
+            cycles=config.requantize_cycles,
+            style=config.multiplier,
+            roundings=("tflite", "onnx") if config.onnx else ("tflite",),
+        )
+        assert requantizer.latency == config.requantizer_latency  # the contract's formula
+        m.d.comb += [
+            parameters.channel_i.eq(feeder.index_o),
+            parameters.word_i.eq(sequencer.word_i),
+            parameters.write_en_i.eq(sequencer.parameter_en_o),
+        ]
+        # Slot cycle 0: accumulators are read. Cycle 1: choose the column. Cycle 2: requantize.
+        col = Signal.like(drain.col_o)
+        m.d.sync += [
+            col.eq(drain.col_o),
+            requantizer.acc_i.eq(Array(core.drain_o[c] for c in range(config.cols))[col]),
+        ]
+        flags = Cat(drain.slot_o, drain.is_first_part_o, drain.is_last_part_o)
+        m.submodules.flags = line = DelayLine(width=3, cycles=2)
+        m.d.comb += [
+            line.i.eq(flags),
+            Cat(requantizer.valid_i, requantizer.first_i, requantizer.last_i).eq(line.o),
+        ]
+        # Parameters are read in cycle 1 plus what the requantizer says, to be there a cycle later.
+        for name in FIELDS:
+            offset = getattr(requantizer, f"{name}_offset")
+            m.submodules[f"{name}_channel"] = delay = DelayLine(width=8, cycles=1 + offset)
+            m.d.comb += [
+                delay.i.eq(drain.channel_o),
+                getattr(parameters, f"{name}_channel_i").eq(delay.o),
+                getattr(requantizer, f"{name}_i").eq(getattr(parameters, f"{name}_o")),
+            ]
+        return self._build_output(m, sequencer, feeder, requantizer)
+
+    def _build_output(self, m, sequencer, feeder, requantizer):
+        """Settings of the last OUTPUT, and the lookup table."""
+        settings = {name: Signal(Output.LAYOUT[name].width, name=name) for name in Output.LAYOUT}
+        with m.If(sequencer.output_en_o):
+            for name, field in Output.LAYOUT.items():
+                m.d.sync += settings[name].eq(sequencer.instruction_o[field.lsb :][: field.width])
+        m.d.comb += [
+            requantizer.onnx_i.eq(settings["onnx"]),
+            requantizer.zero_i.eq(settings["zero"]),
+            requantizer.lo_i.eq(settings["lo"]),
+            requantizer.hi_i.eq(settings["hi"]),
+        ]
+        if not self._config.table:
+            return requantizer.code_o, requantizer.valid_o
+        m.submodules.table = table = memory.Memory(
+            shape=8, depth=OFFSET_DEPTH, init=[], attrs={"ram_style": "block"}
+        )
+        write, read = table.write_port(), table.read_port()
+        code, valid = Signal(8), Signal()
+        m.d.sync += [code.eq(requantizer.code_o), valid.eq(requantizer.valid_o)]
+        m.d.comb += [
+            write.addr.eq(feeder.index_o),
+            write.data.eq(sequencer.unit_o),
+            write.en.eq(sequencer.table_en_o),
+            read.addr.eq(requantizer.code_o),
+        ]
+        return Mux(settings["table"], read.data, code), valid

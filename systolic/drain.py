@@ -1,0 +1,138 @@
+"""The drain engine: walks over finished accumulators and times the requantizer."""
+
+from amaranth import Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from systolic.spec.isa import Drain as DrainInstruction
+from systolic.spec.isa import Output
+
+
+class Drain(wiring.Component):
+    """Counters of a DRAIN instruction.
+
+    After ``flush_cycles`` (the last sums are still on their way down) every ``interval`` cycles make
+    a slot: one accumulator of one column. ``slot_o`` marks a slot's first cycle; addresses and flags
+    hold for the whole slot. ``tail_cycles`` after the last slot the engine is idle again.
+
+    Parameters
+    ----------
+    addr_bits : int
+        Bits of an accumulator's address in its half.
+    cols : int
+        Columns.
+    flush_cycles, tail_cycles : int
+        Cycles before the first and after the last slot.
+
+    Members
+    -------
+    instruction_i : ``In(64)``
+        Instruction.
+    output_en_i : ``In(1)``
+        It is an OUTPUT: take its interval.
+    start_i : ``In(1)``
+        It is a DRAIN: start.
+    busy_o : ``Out(1)``
+        Running.
+    slot_o : ``Out(1)``
+        First cycle of a slot.
+    addr_o : ``Out(addr_bits + 1)``
+        Accumulator; the top bit is the half.
+    col_o : ``Out(range(cols))``
+        Column.
+    channel_o : ``Out(8)``
+        Its parameters.
+    is_first_part_o, is_last_part_o : ``Out(1)``
+        Whether the slot is the first or last part of its value.
+    """
+
+    def __init__(self, *, addr_bits: int, cols: int, flush_cycles: int, tail_cycles: int):
+        self._flush_cycles = flush_cycles
+        self._tail_cycles = tail_cycles
+        super().__init__(
+            {
+                "instruction_i": In(64),
+                "output_en_i": In(1),
+                "start_i": In(1),
+                "busy_o": Out(1),
+                "slot_o": Out(1),
+                "addr_o": Out(addr_bits + 1),
+                "col_o": Out(range(cols)),
+                "channel_o": Out(8),
+                "is_first_part_o": Out(1),
+                "is_last_part_o": Out(1),
+            }
+        )
+
+    def _field(self, name: str, layout=DrainInstruction.LAYOUT):
+        field = layout[name]
+        return self.instruction_i[field.lsb : field.lsb + field.width]
+
+    def elaborate(self, platform):
+        m = Module()
+        interval = Signal(Output.LAYOUT["interval"].width)
+        with m.If(self.output_en_i):
+            m.d.sync += interval.eq(self._field("interval", Output.LAYOUT))
+
+        timer = Signal(range(max(1 << len(interval), self._flush_cycles, self._tail_cycles)))
+        slot_ends, is_last = Signal(), Signal()
+        m.d.comb += self.busy_o.eq(1)
+        m.d.sync += [timer.eq(timer - 1), self.slot_o.eq(0)]
+        with m.FSM():
+            with m.State("IDLE"):
+                m.d.comb += self.busy_o.eq(0)
+                m.d.sync += timer.eq(self._flush_cycles - 1)
+                with m.If(self.start_i):
+                    m.next = "FLUSH"
+            with m.State("FLUSH"), m.If(timer == 0):
+                m.d.sync += [timer.eq(interval), self.slot_o.eq(1)]
+                m.next = "SLOTS"
+            with m.State("SLOTS"), m.If(timer == 0):
+                m.d.comb += slot_ends.eq(1)
+                m.d.sync += [timer.eq(interval), self.slot_o.eq(1)]
+                with m.If(is_last):
+                    m.d.sync += [timer.eq(self._tail_cycles - 1), self.slot_o.eq(0)]
+                    m.next = "TAIL"
+            with m.State("TAIL"), m.If(timer == 0):
+                m.next = "IDLE"
+        self._build_counters(m, slot_ends, is_last)
+        return m
+
+    def _build_counters(self, m: Module, slot_ends: Signal, is_last: Signal) -> None:
+        half = Signal()
+        parts, windows, cols, count = Signal(3), Signal(8), Signal(5), Signal(8)
+        part, window, start = Signal(3), Signal(8), Signal(8)
+        addr, pixel_addr = Signal(len(self.addr_o) - 1), Signal(len(self.addr_o) - 1)
+        run_ends, pixel_ends = Signal(), Signal()
+        m.d.comb += [
+            self.is_first_part_o.eq(part == 0),
+            self.is_last_part_o.eq(part == parts),
+            run_ends.eq(self.is_last_part_o & (window == windows)),
+            pixel_ends.eq(run_ends & (self.col_o == cols)),
+            is_last.eq(pixel_ends & (count == 0)),
+            self.addr_o.eq(addr | half << len(addr)),
+            self.channel_o.eq(start + self.col_o),
+        ]
+        with m.If(slot_ends):
+            m.d.sync += [part.eq(Mux(self.is_last_part_o, 0, part + 1)), addr.eq(addr + 1)]
+            with m.If(self.is_last_part_o):
+                m.d.sync += window.eq(window + 1)
+            with m.If(run_ends):
+                m.d.sync += [window.eq(0), self.col_o.eq(self.col_o + 1), addr.eq(pixel_addr)]
+            with m.If(pixel_ends):
+                m.d.sync += [
+                    self.col_o.eq(0),
+                    addr.eq(addr + 1),
+                    pixel_addr.eq(addr + 1),
+                    count.eq(count - 1),
+                ]
+        with m.If(self.start_i):
+            m.d.sync += [
+                half.eq(self._field("half")),
+                parts.eq(self._field("parts")),
+                windows.eq(self._field("window")),
+                cols.eq(self._field("cols")),
+                count.eq(self._field("count")),
+                start.eq(self._field("start")),
+            ]
+            m.d.sync += [sig.eq(0) for sig in (part, window, self.col_o, addr, pixel_addr)]

@@ -1,0 +1,154 @@
+"""Results on their way back: max-pool, split into digits, collected into scratchpad words."""
+
+from amaranth import Cat, Const, Module, Mux, Signal
+from amaranth.lib import memory, wiring
+from amaranth.lib.wiring import In, Out
+
+from systolic.spec.isa import Drain as DrainInstruction
+from systolic.spec.isa import Output
+
+
+class OutBuffer(wiring.Component):
+    """Takes codes in the order of a DRAIN, gives whole words for a STORE.
+
+    Codes of a pooling window arrive one after the other; their largest is cut into digits, and each
+    digit is written alone, into its row of its word. So words fill up without any register, and
+    leave at one a cycle. The last digit is written ``digits`` cycles after its code arrived.
+
+    Parameters
+    ----------
+    rows, digit_bits, cols : int
+        As in :class:`systolic.spec.config.ArrayConfig`.
+    max_digits : int
+        Digits of the widest result.
+    pixels : int
+        Pixels the buffer holds, a power of two.
+
+    Members
+    -------
+    instruction_i : ``In(64)``
+        Instruction.
+    output_en_i : ``In(1)``
+        It is an OUTPUT: take the number of digits.
+    start_i : ``In(1)``
+        It is a DRAIN: take its shape and begin at pixel 0.
+    code_i : ``In(8)``
+        Result.
+    valid_i : ``In(1)``
+        There is one. Two results are at least ``digits`` cycles apart.
+    read_en_i : ``In(1)``
+        Read the word of the next four.
+    read_block_i : ``In(3)``
+        Block of ``rows`` channels.
+    read_digit_i : ``In(3)``
+        Digit, 0 is the most significant.
+    read_pixel_i : ``In(range(pixels))``
+        Pixel.
+    word_o : ``Out(rows * digit_bits)``
+        What was read in the cycle before.
+    """
+
+    def __init__(self, *, rows: int, digit_bits: int, cols: int, max_digits: int, pixels: int):
+        self._rows = rows
+        self._digit_bits = digit_bits
+        self._max_digits = max_digits
+        self._pixels = pixels
+        self._blocks = max(1, cols // rows)
+        super().__init__(
+            {
+                "instruction_i": In(64),
+                "output_en_i": In(1),
+                "start_i": In(1),
+                "code_i": In(8),
+                "valid_i": In(1),
+                "read_en_i": In(1),
+                "read_block_i": In(3),
+                "read_digit_i": In(3),
+                "read_pixel_i": In(range(pixels)),
+                "word_o": Out(rows * digit_bits),
+            }
+        )
+
+    def _field(self, name: str, layout=DrainInstruction.LAYOUT):
+        field = layout[name]
+        return self.instruction_i[field.lsb : field.lsb + field.width]
+
+    def elaborate(self, platform):
+        m = Module()
+        digit_bits = self._digit_bits
+        digits = Signal(range(max(2, self._max_digits)))
+        with m.If(self.output_en_i):
+            m.d.sync += digits.eq(self._field("digits", Output.LAYOUT))
+
+        # The pooled result stays in `best` while its digits are written, most significant first;
+        # the next one may come while the last digit is.
+        best, result_ends = Signal(8), Signal()
+        writing, write_ends = Signal(), Signal()
+        digit, remaining = Signal.like(digits), Signal.like(digits)
+        m.d.comb += write_ends.eq(writing & (remaining == 0))
+        with m.If(writing):
+            m.d.sync += [digit.eq(digit + 1), remaining.eq(remaining - 1)]
+        with m.If(write_ends):
+            m.d.sync += writing.eq(0)
+        with m.If(result_ends):
+            m.d.sync += [writing.eq(1), digit.eq(0), remaining.eq(digits)]
+        self._build_pool(m, best, result_ends)
+        row, block, pixel = self._build_position(m, write_ends)
+
+        digit_addr_bits = (self._max_digits - 1).bit_length()
+        block_bits = (self._blocks - 1).bit_length()
+        pixel_bits = len(self.read_pixel_i)
+
+        def address(block, digit, pixel):
+            parts = [(pixel, pixel_bits), (digit, digit_addr_bits), (block, block_bits)]
+            return Cat(value[:width] for value, width in parts)
+
+        m.submodules.words = words = memory.Memory(
+            shape=self._rows * digit_bits,
+            depth=1 << pixel_bits + digit_addr_bits + block_bits,
+            init=[],
+            attrs={"ram_style": "block"},
+        )
+        write, read = words.write_port(granularity=digit_bits), words.read_port()
+        padded = Cat(best, Const(0, self._max_digits * digit_bits - 8))
+        code_digit = padded.word_select(remaining, digit_bits)
+        m.d.comb += [
+            write.addr.eq(address(block, digit, pixel)),
+            write.data.eq(code_digit.replicate(self._rows)),
+            write.en.eq(Mux(writing, 1 << row, 0)),
+            read.addr.eq(address(self.read_block_i, self.read_digit_i, self.read_pixel_i)),
+            read.en.eq(self.read_en_i),
+            self.word_o.eq(read.data),
+        ]
+        return m
+
+    def _build_pool(self, m: Module, best: Signal, result_ends: Signal) -> None:
+        windows, window = Signal(8), Signal(8)
+        m.d.comb += result_ends.eq(self.valid_i & (window == windows))
+        with m.If(self.valid_i):
+            m.d.sync += window.eq(Mux(result_ends, 0, window + 1))
+            with m.If((window == 0) | (self.code_i > best)):
+                m.d.sync += best.eq(self.code_i)
+        with m.If(self.start_i):
+            m.d.sync += [windows.eq(self._field("window")), window.eq(0)]
+
+    def _build_position(self, m: Module, write_ends: Signal) -> tuple[Signal, Signal, Signal]:
+        """Row, block and pixel of the result being written."""
+        cols, col = Signal(5), Signal(5)
+        first_row, row = Signal(range(self._rows)), Signal(range(self._rows))
+        block, pixel = Signal(3), Signal.like(self.read_pixel_i)
+        with m.If(write_ends):
+            m.d.sync += [col.eq(col + 1), row.eq(row + 1)]
+            if self._blocks > 1:
+                with m.If(row == self._rows - 1):
+                    m.d.sync += [row.eq(0), block.eq(block + 1)]
+            with m.If(col == cols):
+                m.d.sync += [col.eq(0), row.eq(first_row), block.eq(0), pixel.eq(pixel + 1)]
+        with m.If(self.start_i):
+            m.d.sync += [
+                cols.eq(self._field("cols")),
+                first_row.eq(self._field("row")),
+                row.eq(self._field("row")),
+            ]
+            m.d.sync += [col.eq(0), block.eq(0), pixel.eq(0)]
+        return row, block, pixel

@@ -1,0 +1,274 @@
+"""Fetches, decodes and issues instructions: the state machine that moves everything."""
+
+from amaranth import Cat, Const, Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from systolic.spec.config import INSTRUCTION_BITS, UNIT_BITS, ArrayConfig
+from systolic.spec.isa import INSTRUCTIONS, LoadTarget, Opcode, Sync
+from systolic.spec.registers import Status
+
+
+class Sequencer(wiring.Component):
+    """In-order execution of a program; the cycles of every instruction are in :mod:`systolic.spec.timing`.
+
+    The instruction is decoded straight from the scratchpad's output, which stays as long as nothing
+    else is read; only narrow words need registers for the earlier parts of an instruction.
+
+    Parameters
+    ----------
+    config : ArrayConfig
+        The array.
+
+    Members
+    -------
+    run_i : ``In(1)``
+        Start at the feeder's program counter (the host port sees to it); taken while idle.
+    step_i : ``In(1)``
+        Stop at every SYNC.
+    drain_busy_i : ``In(1)``
+        Whether a drain is running.
+    word_i : ``In(word_bits)``
+        Scratchpad output.
+    pixel_end_i, end_i, digit_zero_i, flags_i
+        From :class:`systolic.feeder.Feeder`.
+    instruction_o : ``Out(64)``
+        Instruction, valid while decoding.
+    decode_o, jump_o, fetch_o, address_step_o, prime_o, gather_o, count_o, entry_o, hold_pixel_o
+        Strobes for the feeder.
+    unit_o : ``Out(16)``
+        Table entry being loaded.
+    offset_en_o, table_en_o : ``Out(1)``
+        Write ``unit_o`` into the offset or lookup table.
+    parameter_en_o : ``Out(parameter_words)``
+        Write that word of a channel's parameters.
+    output_en_o : ``Out(1)``
+        The instruction is an OUTPUT: take its fields.
+    drain_start_o : ``Out(1)``
+        The instruction is a DRAIN: start.
+    read_en_o : ``Out(1)``
+        Read the scratchpad.
+    buffer_en_o : ``Out(1)``
+        Read the output buffer.
+    store_o : ``Out(1)``
+        Write what the output buffer gave.
+    load_o : ``Out(groups)``
+        Group of columns whose weights are read in this cycle.
+    stream_o : ``Out(1)``
+        Activations are read in this cycle.
+    running_o : ``Out(1)``
+        Whether a program runs: these cycles are counted.
+    stopped_o : ``Out(1)``
+        Last cycle of a run.
+    status_o : ``Out(Status)``
+        Why it stopped, with ``stopped_o``.
+    """
+
+    def __init__(self, config: ArrayConfig):
+        self._config = config
+        super().__init__(
+            {
+                "run_i": In(1),
+                "step_i": In(1),
+                "drain_busy_i": In(1),
+                "word_i": In(config.word_bits),
+                "pixel_end_i": In(1),
+                "end_i": In(1),
+                "digit_zero_i": In(1),
+                "flags_i": In(2),
+                "instruction_o": Out(INSTRUCTION_BITS),
+                "decode_o": Out(1),
+                "jump_o": Out(1),
+                "fetch_o": Out(1),
+                "address_step_o": Out(1),
+                "prime_o": Out(1),
+                "gather_o": Out(1),
+                "count_o": Out(1),
+                "entry_o": Out(1),
+                "hold_pixel_o": Out(1),
+                "unit_o": Out(UNIT_BITS),
+                "offset_en_o": Out(1),
+                "table_en_o": Out(1),
+                "parameter_en_o": Out(config.parameter_words),
+                "output_en_o": Out(1),
+                "drain_start_o": Out(1),
+                "read_en_o": Out(1),
+                "buffer_en_o": Out(1),
+                "store_o": Out(1),
+                "load_o": Out(config.groups),
+                "stream_o": Out(1),
+                "running_o": Out(1),
+                "stopped_o": Out(1),
+                "status_o": Out(Status),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.d.comb += self.running_o.eq(1)
+        with m.FSM():
+            with m.State("IDLE"):
+                m.d.comb += self.running_o.eq(0)
+                with m.If(self.run_i):
+                    m.next = "FETCH"
+            self._build_fetch(m)
+            self._build_decode(m)
+            self._build_load(m)
+            self._build_matmul(m)
+            self._build_store(m)
+        return m
+
+    def _build_fetch(self, m: Module) -> None:
+        words = self._config.instruction_words
+        index = Signal(range(words)) if words > 1 else Const(0, 1)
+        earlier = Signal((words - 1) * self._config.word_bits)
+        m.d.comb += self.instruction_o.eq(Cat(earlier, self.word_i))
+        with m.State("FETCH"):
+            m.d.comb += [self.read_en_o.eq(1), self.address_step_o.eq(1)]
+            if words > 1:
+                # What arrives now was read in the cycle before; the first word's is stale.
+                m.d.sync += [
+                    earlier.eq(Cat(earlier, self.word_i)[-len(earlier) :]),
+                    index.eq(Mux(index == words - 1, 0, index + 1)),
+                ]
+            with m.If(index == words - 1):
+                m.next = "DECODE"
+
+    def _build_decode(self, m: Module) -> None:
+        opcode = self.instruction_o[:3]
+        # A LOAD of offsets is the one whose class and instance disagree about waiting.
+        is_offsets = (opcode == Opcode.LOAD) & (self.instruction_o[3:5] == LoadTarget.OFFSETS)
+        waits = Signal()
+        waiting = [code for code, cls in INSTRUCTIONS.items() if cls.WAITS]
+        m.d.comb += waits.eq(opcode.matches(*(int(code) for code in waiting)) & ~is_offsets)
+        halt = Sync.LAYOUT["halt"].lsb
+        with m.State("DECODE"):
+            m.d.comb += self.decode_o.eq(1)
+            with m.If(~(waits & self.drain_busy_i)), m.Switch(opcode):
+                with m.Case(Opcode.SYNC):
+                    with m.If(self.instruction_o[halt] | self.step_i):
+                        m.d.comb += self.stopped_o.eq(1)
+                        m.d.comb += self.status_o.eq(
+                            Mux(self.instruction_o[halt], Status.HALTED, Status.PAUSED)
+                        )
+                        m.next = "IDLE"
+                    with m.Else():
+                        m.next = "FETCH"
+                with m.Case(Opcode.LOAD):
+                    m.d.comb += self.jump_o.eq(1)
+                    m.next = "LOAD_FIRST"
+                with m.Case(Opcode.MATMUL):
+                    m.d.comb += self.jump_o.eq(1)
+                    m.next = "WEIGHTS"
+                with m.Case(Opcode.OUTPUT):
+                    m.d.comb += self.output_en_o.eq(1)
+                    m.next = "FETCH"
+                with m.Case(Opcode.DRAIN):
+                    m.d.comb += self.drain_start_o.eq(1)
+                    m.next = "FETCH"
+                with m.Case(Opcode.STORE):
+                    m.next = "STORE_PRIME"
+                with m.Default():
+                    m.d.comb += [self.stopped_o.eq(1), self.status_o.eq(Status.ILLEGAL)]
+                    m.next = "IDLE"
+
+    def _build_load(self, m: Module) -> None:
+        units, words = self._config.word_units, self._config.parameter_words
+        unit = Signal(range(units)) if units > 1 else Const(0, 1)
+        chunk = Signal(words, init=1)
+        word_done = Signal()
+        m.d.comb += self.unit_o.eq(self.word_i.word_select(unit, UNIT_BITS))
+        with m.State("LOAD_FIRST"):
+            m.d.comb += [self.read_en_o.eq(1), self.address_step_o.eq(1)]
+            if units > 1:
+                m.d.sync += unit.eq(0)
+            m.next = "LOAD"
+        with m.State("LOAD"):
+            with m.If(self.flags_i == LoadTarget.PARAMETERS):
+                m.d.comb += [
+                    self.parameter_en_o.eq(chunk),
+                    word_done.eq(1),
+                    self.entry_o.eq(chunk[-1]),
+                ]
+                m.d.sync += chunk.eq(chunk.rotate_left(1))
+            with m.Else():
+                m.d.comb += [
+                    self.offset_en_o.eq(self.flags_i == LoadTarget.OFFSETS),
+                    self.table_en_o.eq(self.flags_i == LoadTarget.TABLE),
+                    word_done.eq(unit == units - 1),
+                    self.entry_o.eq(1),
+                ]
+                if units > 1:
+                    m.d.sync += unit.eq(Mux(word_done, 0, unit + 1))
+            m.d.comb += [self.read_en_o.eq(word_done), self.address_step_o.eq(word_done)]
+            with m.If(self.entry_o & self.end_i):
+                m.d.comb += self.fetch_o.eq(1)
+                m.next = "FETCH"
+
+    def _build_matmul(self, m: Module) -> None:
+        config = self._config
+        # One bit more than there are groups, if need be: it pads the load of a tile of a single word.
+        padding = config.weight_cycles - config.weight_words
+        group_words = config.weight_digits * config.pe_cols
+        group = Signal(config.groups + padding, init=1)
+        word = Signal(range(group_words)) if group_words > 1 else Const(0, 1)
+        is_group_end = word == group_words - 1
+        primed = Signal()
+        with m.State("WEIGHTS"):
+            m.d.comb += [
+                self.read_en_o.eq(1),
+                self.load_o.eq(group),
+                self.prime_o.eq(~primed),
+                self.address_step_o.eq(1),
+            ]
+            m.d.sync += primed.eq(1)
+            if group_words > 1:
+                m.d.sync += word.eq(Mux(is_group_end, 0, word + 1))
+            with m.If(is_group_end):
+                m.d.sync += group.eq(group.rotate_left(1))
+                with m.If(group[-1]):
+                    m.d.comb += self.gather_o.eq(1)
+                    m.d.sync += primed.eq(0)
+                    m.next = "STREAM"
+        with m.State("STREAM"):
+            m.d.comb += [
+                self.read_en_o.eq(1),
+                self.stream_o.eq(1),
+                self.count_o.eq(1),
+                self.gather_o.eq(self.pixel_end_i),
+                self.address_step_o.eq(1),
+            ]
+            with m.If(self.end_i):
+                m.d.comb += self.fetch_o.eq(1)
+                m.next = "FETCH"
+
+    def _build_store(self, m: Module) -> None:
+        # The buffer is read a cycle ahead of the write, so the feeder's counters are one word ahead
+        # of the address: digit 0 means that the word being written is its pixel's last.
+        finished = Signal()
+        is_repeat = self.flags_i[0]
+        with m.State("STORE_PRIME"):
+            m.d.comb += self.prime_o.eq(1)
+            m.next = "STORE_FIRST"
+        with m.State("STORE_FIRST"):
+            m.d.comb += [
+                self.gather_o.eq(1),
+                self.buffer_en_o.eq(1),
+                self.count_o.eq(1),
+                self.hold_pixel_o.eq(is_repeat),
+            ]
+            m.d.sync += finished.eq(self.end_i)
+            m.next = "STORE"
+        with m.State("STORE"):
+            m.d.comb += [
+                self.store_o.eq(1),
+                self.buffer_en_o.eq(1),
+                self.count_o.eq(1),
+                self.hold_pixel_o.eq(is_repeat),
+                self.gather_o.eq(self.digit_zero_i),
+                self.address_step_o.eq(1),
+            ]
+            m.d.sync += finished.eq(self.end_i)
+            with m.If(finished):
+                m.d.comb += self.fetch_o.eq(1)
+                m.next = "FETCH"
