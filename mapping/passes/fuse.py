@@ -30,7 +30,7 @@ from mapping.ops import (
     Requantize,
     Reshape,
 )
-from mapping.passes.view import element_of, is_same_storage, skip_reshapes
+from mapping.passes.view import element_of, is_same_storage, keeps_channels, skip_reshapes
 from mapping.passes.weights import identity_parts, node_parts
 from systolic.spec.config import ArrayConfig
 
@@ -165,19 +165,19 @@ class _Fuser:
 
     def _find_materialised(self) -> frozenset[int]:
         """Movements that need memory: outputs, and reshapes that not every reader can follow."""
-        found: set[int] = set()
+        found: frozenset[int] = frozenset()
         for node_id, node in self.graph.order():
-            if isinstance(node, Reshape) and not is_same_storage(self.graph, node_id):
-                readers = [self.graph.nodes[user] for user in self.users[node_id]]
-                to_vector = len(node.shape) == 1
-                if not all(isinstance(r, Reshape) or to_vector and isinstance(r, MatMul)
-                           for r in readers):  # fmt: skip
-                    found.add(node_id)
+            if not isinstance(node, Reshape) or is_same_storage(self.graph, node_id, found):
+                continue
+            followers = (Reshape, MatMul) if len(node.shape) == 1 else Reshape
+            readers = [self.graph.nodes[user] for user in self.users[node_id]]
+            if not all(isinstance(reader, followers) for reader in readers):
+                found |= {node_id}
         for output in self.outputs:
-            base = skip_reshapes(self.graph, output, frozenset(found))
+            base = skip_reshapes(self.graph, output, found)
             if isinstance(self.graph.nodes[base], Concat | Pad):
-                found.add(base)
-        return frozenset(found)
+                found |= {base}
+        return found
 
     def _start(self, node_id: int, node: Node) -> FusedLayer | None:
         """The layer that begins here, or None if the node is only addresses or waits."""
@@ -218,8 +218,7 @@ class _Fuser:
 
     def _extend(self, layer: FusedLayer) -> FusedLayer:
         """Take along the followers as long as each is the only one to see its input."""
-        anchor = self.graph.nodes[layer.anchor]
-        limit = self.config.acc_depth // node_parts(anchor, self.config)
+        limit = self._pool_limit(layer.anchor)
         while True:
             last = layer.output
             users = self.users[last]
@@ -229,6 +228,15 @@ class _Fuser:
             if epilogue is None:
                 return layer
             layer = replace(layer, nodes=(*layer.nodes, users[0]), epilogue=epilogue)
+
+    def _pool_limit(self, anchor: int) -> int:
+        """Largest window that may be fused behind an anchor, in elements."""
+        node = self.graph.nodes[anchor]
+        if isinstance(node, Reshape) and not keeps_channels(
+            self.graph, anchor, self.materialised
+        ):
+            return 0  # its pixels are made one by one
+        return self.config.acc_depth // node_parts(node, self.config)
 
     def _append(self, epilogue: Epilogue, node: Node, window_limit: int) -> Epilogue | None:
         """The epilogue with ``node`` after it, or None if it cannot be had in the same layer.

@@ -58,10 +58,16 @@ def element_of(graph: Graph, value: int) -> ActType:
     return element
 
 
-def is_same_storage(graph: Graph, value: int) -> bool:
+def is_same_storage(graph: Graph, value: int, stored: frozenset[int]) -> bool:
     """Whether a Reshape leaves every word where it is: only vectors and single pixels do."""
-    source = graph.nodes[value].inputs[0]
+    source = skip_reshapes(graph, graph.nodes[value].inputs[0], stored)
     return image_shape(graph.types[source].shape) == image_shape(graph.types[value].shape)
+
+
+def keeps_channels(graph: Graph, value: int, stored: frozenset[int]) -> bool:
+    """Whether a Reshape only renumbers the pixels of what is stored behind it."""
+    source = skip_reshapes(graph, graph.nodes[value].inputs[0], stored)
+    return graph.types[source].channels == graph.types[value].channels
 
 
 def skip_reshapes(graph: Graph, value: int, stored: frozenset[int]) -> int:
@@ -93,6 +99,8 @@ def view_of(graph: Graph, value: int, stored: frozenset[int]) -> View:
     element = element_of(graph, value)
     if value in stored:
         return View(height, width, (Piece(value, channels),), element)
+    if isinstance(node, Reshape) and is_same_storage(graph, value, stored):
+        return view_of(graph, skip_reshapes(graph, value, stored), stored)
     views = [view_of(graph, source, stored) for source in node.inputs]
     match node:
         case Concat():
@@ -104,6 +112,4 @@ def view_of(graph: Graph, value: int, stored: frozenset[int]) -> View:
                 for piece in views[0].pieces
             )
             return View(height, width, pieces, element)
-        case Reshape() if is_same_storage(graph, value):
-            return views[0]
     raise UnsupportedError(f"node {value}, {node.label}: moves words and has no memory of its own")
