@@ -157,6 +157,16 @@ class CompiledModel:
         """Names of the output ports, then of the probes."""
         return tuple(self._outputs)
 
+    def width(self, name: str) -> int:
+        """Return the bits of a port.
+
+        Raises
+        ------
+        ValueError
+            If there is no such port.
+        """
+        return self._port(name, {**self._inputs, **self._outputs}, "port").width
+
     def power_on(self) -> None:
         """Set registers and memories to their initial values, and all inputs to 0."""
         self._library.model_init(self._state)
