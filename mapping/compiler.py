@@ -5,19 +5,19 @@ from dataclasses import replace
 
 from mapping.errors import ScratchpadError
 from mapping.graph import Graph
-from mapping.passes.border import BorderMemory
-from mapping.passes.emit import LayerEmitter
-from mapping.passes.fuse import fuse, stored_values
-from mapping.passes.image import Image
-from mapping.passes.lower import LoweredLayer, lower
-from mapping.passes.pack import choose_packings
-from mapping.passes.plan import activation_words, check_image, lifetimes, place_tensors
-from mapping.passes.schedule import choose_tiling
-from mapping.passes.storage import output_base, plan_storage
-from mapping.passes.tile import Tiling
-from mapping.passes.tiles import LayerTiles, layer_sources, tile_weights
+from mapping.lowering.fuse import fuse, stored_values
+from mapping.lowering.lower import LoweredLayer, lower
 from mapping.program import LayerRecord, Packing, Program, StoredTensor
 from mapping.report import break_down
+from mapping.scheduling.border import BorderMemory
+from mapping.scheduling.emit import LayerEmitter
+from mapping.scheduling.image import Image
+from mapping.scheduling.pack import choose_packings
+from mapping.scheduling.plan import activation_words, check_image, lifetimes, place_tensors
+from mapping.scheduling.schedule import choose_tiling
+from mapping.scheduling.storage import output_base, plan_storage
+from mapping.scheduling.tiling import Tiling
+from mapping.scheduling.weight_tiles import LayerTiles, layer_sources, tile_weights
 from systolic.spec.config import ArrayConfig
 from systolic.spec.isa import Instruction, Sync
 from systolic.spec.timing import program_cycles

@@ -1,6 +1,6 @@
 """Where a layer's cycles go, by the exact cycle model, and the table that says so."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
@@ -42,27 +42,58 @@ class Breakdown:
         return max(fields(self), key=lambda field: getattr(self, field.name)).name
 
 
-def break_down(code: Sequence[Instruction], config: ArrayConfig) -> Breakdown:
-    """Attribute every cycle of a layer's instructions."""
+@dataclass(frozen=True)
+class Interval:
+    """What one instruction does to the mover's time.
+
+    Parameters
+    ----------
+    instruction : Instruction
+        The instruction.
+    start, end : int
+        Cycle of its first fetch, and of the next instruction's.
+    waited : int
+        Cycles of these in which it waits for the drain.
+    busy : int
+        Cycles of these in which the array is given activations.
+    drain_free : int
+        First cycle, seen from ``end``, in which the drain engine is idle.
+    """
+
+    instruction: Instruction
+    start: int
+    end: int
+    waited: int
+    busy: int
+    drain_free: int
+
+
+def timeline(code: Iterable[Instruction], config: ArrayConfig) -> Iterator[Interval]:
+    """Intervals of instructions in order, from cycle 0 on; together they cover all cycles."""
     machine = Machine()
-    spent = {field.name: 0 for field in fields(Breakdown)}
     for instruction in code:
         after = advance(machine, instruction, config)
-        waited = 0
-        if instruction.waits:
-            waited = max(0, machine.drain_free - (machine.cycle + config.fetch_cycles - 1))
+        decode = machine.cycle + config.fetch_cycles - 1
+        waited = max(0, machine.drain_free - decode) if instruction.waits else 0
         busy = after.busy_cycles - machine.busy_cycles
-        held = after.cycle - machine.cycle - waited - busy
-        match instruction:
+        yield Interval(instruction, machine.cycle, after.cycle, waited, busy, after.drain_free)
+        machine = after
+
+
+def break_down(code: Iterable[Instruction], config: ArrayConfig) -> Breakdown:
+    """Attribute every cycle of a layer's instructions."""
+    spent = {field.name: 0 for field in fields(Breakdown)}
+    for interval in timeline(code, config):
+        spent["array"] += interval.busy
+        spent["requantizer"] += interval.waited
+        held = interval.end - interval.start - interval.waited - interval.busy
+        match interval.instruction:
             case Matmul():
                 spent["weights"] += held
             case Store():
                 spent["store"] += held
             case _:
                 spent["setup"] += held
-        spent["array"] += busy
-        spent["requantizer"] += waited
-        machine = after
     return Breakdown(**spent)
 
 

@@ -76,15 +76,15 @@ def run_network(
     return outputs, counters
 
 
-def read_tensor(
-    simulator: Simulator, program: Program, tensor: StoredTensor
-) -> NDArray[np.int64]:
+def read_tensor(simulator: Simulator, program: Program, tensor: StoredTensor) -> NDArray[np.int64]:
     """Values q of a tensor as it lies in the scratchpad now, in its network shape.
 
     Packed inputs cannot be read back: :exc:`ValueError`.
     """
     if tensor.packing is not None:
-        raise ValueError(f"{tensor.name} is packed by the host: its pixels are not stored one by one")
+        raise ValueError(
+            f"{tensor.name} is packed by the host: its pixels are not stored one by one"
+        )
     words = tensor.words(program.config)
     return tensor.unpack(simulator.read(tensor.address, words), program.config)
 

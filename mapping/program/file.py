@@ -34,9 +34,17 @@ JSON_MAX_BYTES: Final = 4 << 20
 IMAGE_MAX_BYTES: Final = 4 << 20
 FILE_MAX_BYTES: Final = HEADER.size + DIGEST_BYTES + JSON_MAX_BYTES + IMAGE_MAX_BYTES
 KEYS: Final = {
-    "config", "config_digest", "entry", "inputs", "instruction_count", "layers", "load_address",
-    "name", "outputs", "tensors",
-}  # fmt: skip
+    "config",
+    "config_digest",
+    "entry",
+    "inputs",
+    "instruction_count",
+    "layers",
+    "load_address",
+    "name",
+    "outputs",
+    "tensors",
+}
 
 
 def save_program(program: Program, path: Path) -> None:

@@ -152,7 +152,8 @@ class MachineRules:
         assert output is not None
         _require(drain.cols <= config.cols, f"drains {drain.cols} columns of {config.cols}")
         _require(
-            drain.row + drain.cols <= config.col_blocks * config.rows, "drains beyond the last block"
+            drain.row + drain.cols <= config.col_blocks * config.rows,
+            "drains beyond the last block",
         )
         _require(
             drain.count <= config.out_pixels,

@@ -52,7 +52,9 @@ def verify_program(program: Program) -> None:
 
 def _check_ends(program: Program, instructions: tuple[Instruction, ...]) -> None:
     """Layers end in SYNCs at the predicted cycles, and only the last one halts."""
-    syncs = [index for index, instruction in enumerate(instructions) if isinstance(instruction, Sync)]
+    syncs = [
+        index for index, instruction in enumerate(instructions) if isinstance(instruction, Sync)
+    ]
     halts = [index for index in syncs if instructions[index] == Sync(halt=1)]
     if halts != [len(instructions) - 1]:
         raise ProgramError("program: the last instruction, and no other, must be a SYNC that halts")

@@ -1,6 +1,6 @@
 """Lower: every fused layer becomes operands, folded biases and a requantization per channel.
 
-Precondition: layers from :mod:`mapping.passes.fuse`. Postcondition: no node kind matters any more;
+Precondition: layers from :mod:`mapping.lowering.fuse`. Postcondition: no node kind matters any more;
 codes are unsigned, offsets are folded into the biases, and no accumulator can overflow.
 
 With ``z`` the code of zero, ``sum(w * (q - zero_point)) + b = sum(w * u) + [b - z * sum(w)]``.
@@ -14,6 +14,11 @@ from numpy.typing import NDArray
 
 from mapping.errors import UnsupportedError
 from mapping.graph import Graph
+from mapping.lowering.bounds import Bounds, prove_bounds
+from mapping.lowering.fuse import Epilogue, FusedLayer
+from mapping.lowering.operand import Operand, grid_taps
+from mapping.lowering.view import element_of, image_shape, skip_reshapes, view_of
+from mapping.lowering.weights import node_parts
 from mapping.ops import (
     Add,
     AvgPool2d,
@@ -26,11 +31,6 @@ from mapping.ops import (
     RequantizeTflite,
     Reshape,
 )
-from mapping.passes.bounds import Bounds, prove_bounds
-from mapping.passes.fuse import Epilogue, FusedLayer
-from mapping.passes.operand import Operand, grid_taps
-from mapping.passes.view import element_of, image_shape, skip_reshapes, view_of
-from mapping.passes.weights import node_parts
 from mapping.quantize import (
     hardware_parameters_average,
     hardware_parameters_onnx,

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from mapping.lowering.view import Piece, View
 from mapping.ops import Padding
-from mapping.passes.view import Piece, View
 from mapping.program.tensor import Packing
 
 
@@ -133,5 +133,7 @@ def packing_of(operand: Operand, grid: tuple[int, int], *, rows_only: bool) -> P
         max(0, spans[1] - left - operand.view.width),
     )
     if rows_only:
-        return Packing((1, operand.kernel[1]), (1, operand.stride[1]), (1, operand.dilation[1]), pad)
+        return Packing(
+            (1, operand.kernel[1]), (1, operand.stride[1]), (1, operand.dilation[1]), pad
+        )
     return Packing(operand.kernel, operand.stride, operand.dilation, pad)

@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 
 from mapping.graph import Graph
+from mapping.lowering.lower import LoweredLayer
+from mapping.lowering.view import element_of, image_shape, skip_reshapes
 from mapping.ops import Padding
-from mapping.passes.lower import LoweredLayer
-from mapping.passes.tiles import layer_sources
-from mapping.passes.view import element_of, image_shape, skip_reshapes
 from mapping.program.tensor import Packing, StoredTensor
+from mapping.scheduling.weight_tiles import layer_sources
 
 
 def plan_storage(
@@ -81,5 +81,5 @@ def _borders(
 def output_base(graph: Graph, value: int, stored: frozenset[int]) -> int:
     """The stored value that holds a network output; reshapes are left to the host."""
     base = skip_reshapes(graph, value, stored)
-    assert base in stored  # mapping.passes.fuse has stored every output
+    assert base in stored  # mapping.lowering.fuse has stored every output
     return base

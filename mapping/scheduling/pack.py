@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from mapping.graph import Graph
-from mapping.passes.lower import LoweredLayer
-from mapping.passes.operand import pack_operand, packing_of
-from mapping.passes.plan import fits
-from mapping.passes.schedule import choose_tiling
-from mapping.passes.storage import output_base, plan_storage
-from mapping.passes.tiles import layer_sources, tile_weights
+from mapping.lowering.lower import LoweredLayer
+from mapping.lowering.operand import pack_operand, packing_of
 from mapping.program.tensor import Packing
+from mapping.scheduling.plan import fits
+from mapping.scheduling.schedule import choose_tiling
+from mapping.scheduling.storage import output_base, plan_storage
+from mapping.scheduling.weight_tiles import layer_sources, tile_weights
 from systolic.spec.config import ArrayConfig
 
 
@@ -70,9 +70,11 @@ def _is_packable(
     if (operand.view.height, operand.view.width) != graph.types[piece.value].shape[:2]:
         return False  # a Pad below or to the right
     readers = [
-        source for other in layers for source in layer_sources(other)
+        source
+        for other in layers
+        for source in layer_sources(other)
         if source.piece.value == piece.value
-    ]  # fmt: skip
+    ]
     is_output = piece.value in {output_base(graph, value, stored) for value in graph.outputs}
     # A full block of channels per tap leaves nothing to gain.
     return len(readers) == 1 and not is_output and operand.view.channels % config.rows != 0

@@ -92,7 +92,7 @@ def view_of(graph: Graph, value: int, stored: frozenset[int]) -> View:
     Raises
     ------
     UnsupportedError
-        If a reshape moves words; :mod:`mapping.passes.fuse` stores those.
+        If a reshape moves words; :mod:`mapping.lowering.fuse` stores those.
     """
     node = graph.nodes[value]
     height, width, channels = image_shape(graph.types[value].shape)

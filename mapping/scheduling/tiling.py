@@ -2,7 +2,7 @@
 
 An m-tile is any set of pixels: they reach the array through a table of offsets. The candidates are
 rectangles (whose interior ones share a table) and runs in row-major order (which leave no remainder).
-:mod:`mapping.passes.schedule` takes the one that the cycle model likes best.
+:mod:`mapping.scheduling.schedule` takes the one that the cycle model likes best.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mapping.errors import UnsupportedError
-from mapping.passes.lower import LoweredLayer
+from mapping.lowering.lower import LoweredLayer
 from systolic.spec.config import OFFSET_DEPTH, ArrayConfig
 
 PixelTile = NDArray[np.int64]
@@ -70,8 +70,10 @@ def candidate_tilings(height: int, width: int, capacity: int) -> list[tuple[Pixe
     >>> [[len(tile) for tile in tiles] for tiles in candidate_tilings(4, 6, 16)]
     [[12, 12], [16, 8]]
     """
-    shapes = [_rectangles(height, width, rows, cols) for rows, cols in
-              _rectangle_shapes(height, width, capacity)]  # fmt: skip
+    shapes = [
+        _rectangles(height, width, rows, cols)
+        for rows, cols in _rectangle_shapes(height, width, capacity)
+    ]
     pixels = height * width
     lengths = {capacity, -(-pixels // -(-pixels // capacity))}
     runs = [_runs(pixels, length) for length in sorted(lengths)]

@@ -8,18 +8,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 
-from mapping.passes.emit import LayerEmitter
-from mapping.passes.image import NoConstants
-from mapping.passes.lower import LoweredLayer
-from mapping.passes.tile import (
+from mapping.lowering.lower import LoweredLayer
+from mapping.program.tensor import StoredTensor
+from mapping.scheduling.emit import LayerEmitter
+from mapping.scheduling.image import NoConstants
+from mapping.scheduling.tiling import (
     PixelTile,
     Tiling,
     candidate_tails,
     candidate_tilings,
     pixel_capacity,
 )
-from mapping.passes.tiles import LayerTiles, NTile
-from mapping.program.tensor import StoredTensor
+from mapping.scheduling.weight_tiles import LayerTiles, NTile
 from systolic.spec.config import ArrayConfig
 from systolic.spec.isa import Matmul
 from systolic.spec.timing import Machine, advance
@@ -33,7 +33,7 @@ def choose_tiling(
     *,
     writes_border: bool,
 ) -> tuple[Tiling, int]:
-    """Best tiling of a layer and its cycles; arguments as :class:`mapping.passes.emit.LayerEmitter`.
+    """Best tiling of a layer and its cycles; arguments as :class:`mapping.scheduling.emit.LayerEmitter`.
 
     First the m-tiles are chosen, then how the last of them is cut.
 

@@ -1,7 +1,7 @@
 """Fuse: cut the graph into layers, each one trip through array, requantizer and store.
 
 Precondition: a legal graph. Postcondition: every value that a layer reads is an input, the result
-of an earlier layer, or a view of such (:mod:`mapping.passes.view`); every network output is stored.
+of an earlier layer, or a view of such (:mod:`mapping.lowering.view`); every network output is stored.
 
 A layer starts at a node that needs the array (or at a pooling or pointwise node that found no
 layer to join) and takes along what follows while nobody else looks at the values in between:
@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from mapping.errors import UnsupportedError
 from mapping.graph import Graph
+from mapping.lowering.view import element_of, is_same_storage, keeps_channels, skip_reshapes
+from mapping.lowering.weights import identity_parts, node_parts
 from mapping.ops import (
     AccType,
     ActType,
@@ -30,8 +32,6 @@ from mapping.ops import (
     Requantize,
     Reshape,
 )
-from mapping.passes.view import element_of, is_same_storage, keeps_channels, skip_reshapes
-from mapping.passes.weights import identity_parts, node_parts
 from systolic.spec.config import ArrayConfig
 
 
@@ -232,9 +232,7 @@ class _Fuser:
     def _pool_limit(self, anchor: int) -> int:
         """Largest window that may be fused behind an anchor, in elements."""
         node = self.graph.nodes[anchor]
-        if isinstance(node, Reshape) and not keeps_channels(
-            self.graph, anchor, self.materialised
-        ):
+        if isinstance(node, Reshape) and not keeps_channels(self.graph, anchor, self.materialised):
             return 0  # its pixels are made one by one
         return self.config.acc_depth // node_parts(node, self.config)
 

@@ -6,9 +6,9 @@ STORE then repeats that one word over all pixels of the border.
 
 import numpy as np
 
-from mapping.passes.image import Constants
-from mapping.passes.offsets import ADDRESS_SPACE, OffsetTable
 from mapping.program.tensor import StoredTensor
+from mapping.scheduling.image import Constants
+from mapping.scheduling.offsets import ADDRESS_SPACE, OffsetTable
 from systolic.spec.config import OFFSET_DEPTH, ArrayConfig
 from systolic.spec.isa import Drain, Instruction, Load, LoadTarget, Matmul, Output, Store
 from systolic.spec.layout import split_digits
@@ -74,9 +74,7 @@ def border_instructions(
     for index, part in enumerate(offsets):
         distances = (part - part[0]) * tensor.pixel_words(config) % ADDRESS_SPACE
         start, addr = table.place(distances), constants.units(distances) % ADDRESS_SPACE
-        code.append(
-            Load(target=LoadTarget.OFFSETS, count=len(part), start=start, addr=addr)
-        )
+        code.append(Load(target=LoadTarget.OFFSETS, count=len(part), start=start, addr=addr))
         if index == 0:
             code += _zero_word(tensor, digits, start, readable, parameters, config)
         base = tensor.address + int(part[0]) * tensor.pixel_words(config)
@@ -112,11 +110,6 @@ def _zero_word(
             interval=max(config.requantize_cycles, digits),
         ),
         Load(target=LoadTarget.PARAMETERS, count=cols, addr=parameters),
-        Matmul(
-            first=1, half=HALF, digits=1, count=1, start=start, base=readable, weights=readable
-        ),
-        *(
-            Drain(half=HALF, count=1, cols=cols, row=row)
-            for row in range(0, config.rows, cols)
-        ),
+        Matmul(first=1, half=HALF, digits=1, count=1, start=start, base=readable, weights=readable),
+        *(Drain(half=HALF, count=1, cols=cols, row=row) for row in range(0, config.rows, cols)),
     ]

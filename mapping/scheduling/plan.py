@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 
 from mapping.errors import ScratchpadError
 from mapping.graph import Graph
-from mapping.passes.lower import LoweredLayer
-from mapping.passes.storage import output_base
-from mapping.passes.tiles import layer_sources
+from mapping.lowering.lower import LoweredLayer
 from mapping.program.tensor import StoredTensor
+from mapping.scheduling.storage import output_base
+from mapping.scheduling.weight_tiles import layer_sources
 from systolic.spec.config import ArrayConfig
 
 

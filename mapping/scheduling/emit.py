@@ -13,14 +13,14 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
-from mapping.passes.border import border_instructions
-from mapping.passes.image import Constants
-from mapping.passes.lower import LoweredLayer
-from mapping.passes.offsets import ADDRESS_SPACE, OffsetTable
-from mapping.passes.parameters import ParameterChunk, parameter_chunks
-from mapping.passes.tile import PixelTile, Tiling
-from mapping.passes.tiles import KTile, LayerTiles, NTile
+from mapping.lowering.lower import LoweredLayer
 from mapping.program.tensor import StoredTensor
+from mapping.scheduling.border import border_instructions
+from mapping.scheduling.image import Constants
+from mapping.scheduling.offsets import ADDRESS_SPACE, OffsetTable
+from mapping.scheduling.parameters import ParameterChunk, parameter_chunks
+from mapping.scheduling.tiling import PixelTile, Tiling
+from mapping.scheduling.weight_tiles import KTile, LayerTiles, NTile
 from systolic.spec.config import ArrayConfig
 from systolic.spec.isa import Drain, Instruction, Load, LoadTarget, Matmul, Output, Store, Sync
 from systolic.spec.rounding import Rounding

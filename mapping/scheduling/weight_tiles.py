@@ -11,10 +11,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mapping.passes.lower import LoweredLayer
-from mapping.passes.operand import Operand
-from mapping.passes.view import Piece
-from mapping.passes.weights import group_columns, split_parts
+from mapping.lowering.lower import LoweredLayer
+from mapping.lowering.operand import Operand
+from mapping.lowering.view import Piece
+from mapping.lowering.weights import group_columns, split_parts
 from systolic.spec.config import ArrayConfig
 
 
@@ -167,7 +167,9 @@ def _operand_tiles(
     padded[:, slot - low * config.rows, : dense.shape[2]] = dense
     split = split_parts(padded, parts, config.weight_bits)
     tiles = split.reshape(parts, len(dense), high - low, config.rows, config.cols)
-    tiles = tiles.transpose(2, 1, 0, 3, 4)  # blocks outermost, so that a piece's tiles stay together
+    tiles = tiles.transpose(
+        2, 1, 0, 3, 4
+    )  # blocks outermost, so that a piece's tiles stay together
     places = np.argwhere(tiles.any(axis=(3, 4)))
     taps = operand.taps.tolist()
     k_tiles = [

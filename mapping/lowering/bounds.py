@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mapping.errors import OverflowProofError
-from mapping.passes.operand import Operand
-from mapping.passes.weights import split_parts
+from mapping.lowering.operand import Operand
+from mapping.lowering.weights import split_parts
 from systolic.spec.config import ArrayConfig
 
 BIAS_BITS = 32

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from itertools import groupby
 
-from mapping.passes.lower import Requantization
-from mapping.passes.tiles import NTile
+from mapping.lowering.lower import Requantization
+from mapping.scheduling.weight_tiles import NTile
 from systolic.spec.config import OFFSET_DEPTH, ArrayConfig
 
 Channel = tuple[int, int, int]
