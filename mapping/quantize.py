@@ -235,7 +235,9 @@ def _proven_multipliers(
         if not wrong.size:
             return result
     channel = wrong[0]
-    differs = _differing_steps(candidates[wrong[:1]], rounding, steps[wrong[:1]], acc_bound[wrong[:1]])
+    differs = _differing_steps(
+        candidates[wrong[:1]], rounding, steps[wrong[:1]], acc_bound[wrong[:1]]
+    )
     where = steps[channel][differs[0]].min()
     raise ValueError(
         f"{names[channel]}: the hardware rounds differently near accumulator {where}, and "

@@ -7,7 +7,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from systolic.multiplier import DspMultiplier, FabricMultiplier
-from systolic.spec.rounding import MULTIPLIER_BITS, ROUND_BITS, TIE_BITS, Rounding
+from systolic.spec.rounding import MULTIPLIER_BITS, ROUND_BITS, Rounding
 
 __all__ = ["Requantizer"]
 
@@ -154,7 +154,9 @@ class Requantizer(wiring.Component):
 
         # Cycle 0: join parts.
         value = Signal.like(self.acc_i)
-        base = Mux(self.first_i, self.bias_i, (value << self._weight_bits)[: len(value)].as_signed())
+        base = Mux(
+            self.first_i, self.bias_i, (value << self._weight_bits)[: len(value)].as_signed()
+        )
         with m.If(self.valid_i):
             m.d.sync += value.eq(base + self.acc_i)
 
