@@ -2,14 +2,11 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
 
+from mapping.program.data import ProgramData
 from systolic.spec.config import ArrayConfig
 from systolic.spec.isa import Instruction, Matmul, Store
 from systolic.spec.timing import Machine, advance
-
-if TYPE_CHECKING:
-    from mapping.program import Program
 
 
 @dataclass(frozen=True)
@@ -97,7 +94,7 @@ def break_down(code: Iterable[Instruction], config: ArrayConfig) -> Breakdown:
     return Breakdown(**spent)
 
 
-def layer_lines(program: "Program") -> Iterator[str]:
+def layer_lines(program: ProgramData) -> Iterator[str]:
     """Table of a program's layers: one line each, and a total."""
     yield (
         f"{'layer':<24} {'output':>12} {'MACs':>12} {'cycles':>10} {'busy':>10} {'util':>6}  bound"

@@ -1,1 +1,1 @@
-"""Simulators: programs run by the meaning of their instructions, by the cycle model, by the gates."""
+"""Simulators: programs run by the instructions' meaning, by the cycle model, by the gates."""

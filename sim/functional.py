@@ -121,7 +121,8 @@ class FunctionalSimulator:
     def _check_range(self, addr: int, count: int) -> None:
         if not 0 <= addr <= addr + count <= self.config.scratchpad_words:
             raise ValueError(
-                f"words must be 0..{self.config.scratchpad_words - 1}, not {addr}..{addr + count - 1}"
+                f"words must be 0..{self.config.scratchpad_words - 1}, "
+                f"not {addr}..{addr + count - 1}"
             )
 
     def run(self, addr: int, *, step: bool = False) -> list[Registers]:
@@ -180,6 +181,8 @@ class FunctionalSimulator:
                 self._drain(instruction)
             case Store():
                 self._store(instruction)
+            case _:  # a SYNC only waits
+                pass
 
     def _load(self, load: Load) -> None:
         config, entries = self.config, slice(load.start, load.start + load.count)
@@ -221,7 +224,8 @@ class FunctionalSimulator:
         values = self._joined(drain)
         parameters = self._parameters[drain.start : drain.start + drain.cols]
         rounding = Rounding.ONNX if output.onnx else Rounding.TFLITE
-        results = requantize_hardware(values, *parameters.T, rounding)
+        bias, multiplier, constant = parameters.T
+        results = requantize_hardware(values, bias, multiplier, constant, rounding)
         codes = output_code(results, output.zero, output.lo, output.hi)
         if output.table:
             codes = self._lookup[codes]
@@ -255,4 +259,5 @@ class FunctionalSimulator:
 
 def _little_endian(data: NDArray[np.int64]) -> NDArray[np.int64]:
     """Unsigned integers of bytes along the last axis."""
-    return (data << 8 * np.arange(data.shape[-1])).sum(axis=-1)
+    places = 256 ** np.arange(data.shape[-1], dtype=np.int64)
+    return np.matmul(data, places)

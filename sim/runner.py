@@ -1,4 +1,4 @@
-"""Run a program on any simulator: write the image once, then inputs, run, read outputs per image."""
+"""Run a program on any simulator: the image once, then inputs, run and outputs per image."""
 
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -60,7 +60,7 @@ def run_network(
     packed = _pack(program, images)
     simulator.write(program.load_address, program.image)
     results: list[list[NDArray[np.int64]]] = [[] for _ in program.outputs]
-    counters = []
+    counters: list[list[Registers]] = []
     for index, inputs in enumerate(zip(*packed, strict=True)):
         for tensor, data in zip(program.inputs, inputs, strict=True):
             simulator.write(tensor.address, data)

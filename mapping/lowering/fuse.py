@@ -1,7 +1,7 @@
 """Fuse: cut the graph into layers, each one trip through array, requantizer and store.
 
 Precondition: a legal graph. Postcondition: every value that a layer reads is an input, the result
-of an earlier layer, or a view of such (:mod:`mapping.lowering.view`); every network output is stored.
+of an earlier layer, or a view of such (:mod:`mapping.lowering.view`); network outputs are stored.
 
 A layer starts at a node that needs the array (or at a pooling or pointwise node that found no
 layer to join) and takes along what follows while nobody else looks at the values in between:
@@ -66,13 +66,13 @@ class Epilogue:
         return int(reached.min()), int(reached.max())
 
     def then_clamp(self, lo: int, hi: int) -> "Epilogue":
-        """This, followed by a clamp in codes."""
+        """Epilogue that goes on with a clamp in codes."""
         if self.table is not None:
             return replace(self, table=np.clip(self.table, lo, hi))
         return replace(self, lo=min(max(self.lo, lo), hi), hi=min(max(self.hi, lo), hi))
 
     def then_table(self, table: NDArray[np.int64], element: ActType) -> "Epilogue":
-        """This, followed by a table of codes."""
+        """Epilogue that goes on with a table of codes."""
         if self.table is None:
             return replace(self, table=table, element=element)
         return replace(self, table=table[self.table], element=element)
@@ -252,7 +252,8 @@ class _Fuser:
                 return epilogue.then_table(table, node.element)
             case MaxPool2d() if epilogue.pool is None and _is_worth_fusing(node, window_limit):
                 return replace(epilogue, pool=node)
-        return None
+            case _:
+                return None
 
 
 def _is_worth_fusing(node: MaxPool2d, window_limit: int) -> bool:

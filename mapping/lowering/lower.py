@@ -1,7 +1,7 @@
 """Lower: every fused layer becomes operands, folded biases and a requantization per channel.
 
-Precondition: layers from :mod:`mapping.lowering.fuse`. Postcondition: no node kind matters any more;
-codes are unsigned, offsets are folded into the biases, and no accumulator can overflow.
+Precondition: layers from :mod:`mapping.lowering.fuse`. Postcondition: no node kind matters any
+more; codes are unsigned, offsets are folded into the biases, and no accumulator can overflow.
 
 With ``z`` the code of zero, ``sum(w * (q - zero_point)) + b = sum(w * u) + [b - z * sum(w)]``.
 """
@@ -22,8 +22,10 @@ from mapping.lowering.weights import node_parts
 from mapping.ops import (
     Add,
     AvgPool2d,
+    Clamp,
     Conv2d,
     GlobalAvgPool,
+    Lut,
     MatMul,
     MaxPool2d,
     Node,
@@ -197,13 +199,10 @@ def _operands(graph: Graph, layer: FusedLayer, stored: frozenset[int]) -> tuple[
             return (_diagonal(graph, node.inputs[0], behind, 1, (height, width)),)
         case Reshape():
             return (_reshape_operand(graph, node, behind),)
-    source = layer.anchor if len(node.inputs) != 1 or not _is_pointwise(node) else node.inputs[0]
-    return (_diagonal(graph, source, behind, 1),)
-
-
-def _is_pointwise(node: Node) -> bool:
-    """Whether a copy reads the node's input (and not the node itself, seen as a view)."""
-    return node.KIND in ("max_pool2d", "clamp", "lut")
+        case MaxPool2d() | Clamp() | Lut():
+            return (_diagonal(graph, node.inputs[0], behind, 1),)
+        case _:  # Concat or Pad: a copy of the node itself, seen as a view
+            return (_diagonal(graph, layer.anchor, behind, 1),)
 
 
 def _matmul_operand(graph: Graph, node: MatMul, stored: frozenset[int]) -> Operand:
@@ -250,12 +249,11 @@ def _folded_bias(
 ) -> NDArray[np.int64]:
     """Bias for unsigned codes, int64 (channels,)."""
     node = graph.nodes[layer.anchor]
-    channels = operands[0].weights.shape[-1]
+    bias: NDArray[np.int64] = np.zeros(operands[0].weights.shape[2], np.int64)
     if isinstance(node, AvgPool2d | GlobalAvgPool):
-        return np.full(channels, len(operands[0].taps) * operands[0].view.element.q_min)
+        return bias + len(operands[0].taps) * operands[0].view.element.q_min
     if layer.requantize is None:
-        return np.zeros(channels, np.int64)
-    bias = np.zeros(channels, np.int64)
+        return bias
     if isinstance(node, Conv2d | MatMul):
         bias += node.bias
     for operand in operands:

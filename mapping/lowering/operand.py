@@ -6,6 +6,7 @@ addition and copies differ only in taps and weights.
 """
 
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,8 @@ from numpy.typing import NDArray
 from mapping.lowering.view import Piece, View
 from mapping.ops import Padding
 from mapping.program.tensor import Packing
+
+NO_PADDING: Final = Padding()
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ class Operand:
 
 
 def grid_taps(
-    kernel: tuple[int, int], dilation: tuple[int, int] = (1, 1), pad: Padding = Padding()
+    kernel: tuple[int, int], dilation: tuple[int, int] = (1, 1), pad: Padding = NO_PADDING
 ) -> NDArray[np.int64]:
     """Taps of a kernel in row-major order, shape (taps, 2), shifted by the padding."""
     y, x = np.indices(kernel).reshape(2, -1)

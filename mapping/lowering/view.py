@@ -112,4 +112,7 @@ def view_of(graph: Graph, value: int, stored: frozenset[int]) -> View:
                 for piece in views[0].pieces
             )
             return View(height, width, pieces, element)
-    raise UnsupportedError(f"node {value}, {node.label}: moves words and has no memory of its own")
+        case _:
+            raise UnsupportedError(
+                f"node {value}, {node.label}: moves words and has no memory of its own"
+            )

@@ -85,7 +85,7 @@ def split_parts(weights: NDArray[np.int64], parts: int, weight_bits: int) -> NDA
     [[6, -6, 0], [4, -4, 7]]
     """
     half = 1 << weight_bits - 1
-    rest, split = weights.astype(np.int64), []
+    rest, split = weights.astype(np.int64), list[NDArray[np.int64]]()
     for _ in range(parts):
         part = (rest + half & (1 << weight_bits) - 1) - half
         rest = rest - part >> weight_bits

@@ -1,7 +1,8 @@
 """The compiler's product: instructions, constants and descriptors, in memory and as a file."""
 
 from mapping.errors import ProgramError
-from mapping.program.container import LayerRecord, Program
+from mapping.program.container import Program
+from mapping.program.data import LayerRecord
 from mapping.program.tensor import Packing, StoredTensor
 
 __all__ = ["LayerRecord", "Packing", "Program", "ProgramError", "StoredTensor"]

@@ -1,12 +1,13 @@
-"""Records of a program file: frozen dataclasses to and from JSON, by their annotations, strictly."""
+"""Records of a program file: frozen dataclasses from JSON, by their annotations, strictly."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import fields, is_dataclass
 from types import NoneType, UnionType
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from mapping.errors import ProgramError
+from mapping.ops import Padding
 
 Record = TypeVar("Record")
 
@@ -19,8 +20,8 @@ def decode_record(cls: type[Record], value: Any, where: str) -> Record:
     Parameters
     ----------
     cls : type
-        A dataclass whose fields are integers, numbers, strings, tuples of such, named tuples,
-        records or None.
+        A dataclass whose fields are integers, numbers, strings, tuples of such, paddings, records
+        or None.
     value : object
         What ``json.loads`` gave.
     where : str
@@ -31,11 +32,24 @@ def decode_record(cls: type[Record], value: Any, where: str) -> Record:
     ProgramError
         If a field is missing, unknown or of the wrong type.
     """
-    names = [field.name for field in fields(cls)]  # type: ignore[arg-type]
-    if not isinstance(value, dict) or set(value) != set(names):
-        raise ProgramError(f"{where} must be an object with exactly: {', '.join(names)}")
     hints = get_type_hints(cls)
-    return cls(**{name: _decode(hints[name], value[name], f"{where}.{name}") for name in names})
+    names = [field.name for field in fields(cls)]  # type: ignore[arg-type]
+    found = as_object(value, names, where)
+    return cls(**{name: _decode(hints[name], found[name], f"{where}.{name}") for name in names})
+
+
+def as_object(value: Any, names: Collection[str], where: str) -> dict[str, Any]:
+    """Check that a JSON value is an object with exactly the given names; return it."""
+    if not isinstance(value, dict) or set(cast(dict[str, Any], value)) != set(names):
+        raise ProgramError(f"{where} must be an object with exactly: {', '.join(names)}")
+    return cast(dict[str, Any], value)
+
+
+def as_list(value: Any, where: str) -> list[Any]:
+    """Check that a JSON value is a list; return it."""
+    if not isinstance(value, list):
+        raise ProgramError(f"{where} must be a list")
+    return cast(list[Any], value)
 
 
 def _decode(hint: Any, value: Any, where: str) -> Any:
@@ -45,21 +59,20 @@ def _decode(hint: Any, value: Any, where: str) -> Any:
         if value is None and NoneType in get_args(hint):
             return None
         return _decode(get_args(hint)[0], value, where)
-    if is_dataclass(hint):
+    if isinstance(hint, type) and is_dataclass(hint):
         return decode_record(hint, value, where)
-    if not isinstance(value, list):
-        raise ProgramError(f"{where} must be a list")
-    if hasattr(hint, "_fields"):  # a named tuple of integers
-        if len(value) != len(hint._fields):
-            raise ProgramError(f"{where} must have {len(hint._fields)} elements")
-        return hint(*(_integer(item, where) for item in value))
-    assert get_origin(hint) is tuple
-    kinds = get_args(hint)
+    items = as_list(value, where)
+    if hint is Padding:
+        kinds: tuple[Any, ...] = (int,) * len(Padding._fields)
+    else:
+        assert get_origin(hint) is tuple
+        kinds = get_args(hint)
     if kinds[-1] is Ellipsis:
-        return tuple(_decode(kinds[0], item, where) for item in value)
-    if len(value) != len(kinds):
-        raise ProgramError(f"{where} must have {len(kinds)} elements")
-    return tuple(_decode(kind, item, where) for kind, item in zip(kinds, value, strict=True))
+        kinds = kinds[:1] * len(items)
+    if len(items) != len(kinds):
+        raise ProgramError(f"{where} must have {len(kinds)} elements, not {len(items)}")
+    decoded = (_decode(kind, item, where) for kind, item in zip(kinds, items, strict=True))
+    return Padding(*decoded) if hint is Padding else tuple(decoded)
 
 
 def _integer(value: Any, where: str) -> int:

@@ -18,13 +18,16 @@ import tempfile
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from mapping.errors import ProgramError
-from mapping.program.codec import decode_record
-from mapping.program.container import LayerRecord, Program
+from mapping.program.codec import Record, as_list, as_object, decode_record
+from mapping.program.data import LayerRecord, ProgramData
 from mapping.program.tensor import StoredTensor
+from mapping.program.verify import verify_program
 from systolic.spec.config import ArrayConfig, ConfigError
+
+Data = TypeVar("Data", bound=ProgramData)
 
 MAGIC: Final = b"SYSTPRG\n"
 VERSION: Final = 1
@@ -33,7 +36,7 @@ DIGEST_BYTES: Final = 32
 JSON_MAX_BYTES: Final = 4 << 20
 IMAGE_MAX_BYTES: Final = 4 << 20
 FILE_MAX_BYTES: Final = HEADER.size + DIGEST_BYTES + JSON_MAX_BYTES + IMAGE_MAX_BYTES
-KEYS: Final = {
+KEYS: Final = (
     "config",
     "config_digest",
     "entry",
@@ -44,10 +47,10 @@ KEYS: Final = {
     "name",
     "outputs",
     "tensors",
-}
+)
 
 
-def save_program(program: Program, path: Path) -> None:
+def save_program(program: ProgramData, path: Path) -> None:
     """Write a program file, whole or not at all.
 
     Raises
@@ -72,8 +75,8 @@ def save_program(program: Program, path: Path) -> None:
         raise
 
 
-def load_program(path: Path) -> Program:
-    """Read a program file.
+def load_program(path: Path, cls: type[Data]) -> Data:
+    """Read a program file into an instance of ``cls``.
 
     Raises
     ------
@@ -85,12 +88,12 @@ def load_program(path: Path) -> Program:
     with open(path, "rb") as file:
         data = file.read(FILE_MAX_BYTES + 1)
     try:
-        return from_bytes(data)
+        return from_bytes(data, cls)
     except ValueError as error:
         raise ProgramError(f"{path}: {error}") from None
 
 
-def to_bytes(program: Program) -> bytes:
+def to_bytes(program: ProgramData) -> bytes:
     """Contents of a program's file; equal programs give equal bytes."""
     content = {
         "name": program.name,
@@ -111,7 +114,7 @@ def to_bytes(program: Program) -> bytes:
     return header + sha256(header + body).digest() + body
 
 
-def from_bytes(data: bytes) -> Program:
+def from_bytes(data: bytes, cls: type[Data]) -> Data:
     """Program of a file's contents; :exc:`ValueError` says in one line what is wrong with them."""
     if not data.startswith(MAGIC):
         raise ProgramError("not a systolic program file (wrong magic)")
@@ -128,7 +131,7 @@ def from_bytes(data: bytes) -> Program:
     body, digest = data[body_at:], data[HEADER.size : body_at]
     if sha256(data[: HEADER.size] + body).digest() != digest:
         raise ProgramError("damaged: the checksum does not match")
-    return _decode(_parse_json(body[:json_bytes]), body[json_bytes:])
+    return _decode(_parse_json(body[:json_bytes]), body[json_bytes:], cls)
 
 
 def _check_lengths(json_bytes: int, image_bytes: int) -> None:
@@ -149,51 +152,48 @@ def _parse_json(text: bytes) -> Any:
         raise ProgramError(f"the description is not JSON ({error})") from None
 
 
-def _decode(content: Any, image: bytes) -> Program:
+def _decode(content: Any, image: bytes, cls: type[Data]) -> Data:
     """Program of a parsed description; every field is checked before anything is built on it."""
-    if not isinstance(content, dict) or set(content) != KEYS:
-        raise ProgramError(f"the description must be an object with exactly: {sorted(KEYS)}")
+    values = as_object(content, KEYS, "the description")
     try:
-        config = ArrayConfig.from_json(json.dumps(content["config"]))
+        config = ArrayConfig.from_json(json.dumps(values["config"]))
     except ConfigError as error:
         raise ProgramError(f"configuration: {error}") from None
-    if content["config_digest"] != config.digest.hex():
+    if values["config_digest"] != config.digest.hex():
         raise ProgramError("the configuration is not the one its digest was made of: compile again")
-    name, numbers = content["name"], ("load_address", "entry", "instruction_count")
+    name, numbers = values["name"], ("load_address", "entry", "instruction_count")
     if not isinstance(name, str):
         raise ProgramError("name must be a string")
     for key in numbers:
-        value = content[key]
+        value = values[key]
         if type(value) is not int or not 0 <= value <= config.scratchpad_words:
             raise ProgramError(f"{key} must be 0..{config.scratchpad_words}, not {value!r}")
     image_words, odd_bytes = divmod(len(image), config.word_bytes)
-    if odd_bytes or content["load_address"] + image_words > config.scratchpad_words:
+    if odd_bytes or values["load_address"] + image_words > config.scratchpad_words:
         raise ProgramError(f"the image ({len(image)} bytes) does not fit the scratchpad")
-    program = Program(
+    program = cls(
         name=name,
         config=config,
         image=image,
-        load_address=content["load_address"],
-        entry=content["entry"],
-        instruction_count=content["instruction_count"],
-        layers=_records(LayerRecord, content, "layers"),
-        inputs=_tensors(content, "inputs", config),
-        outputs=_tensors(content, "outputs", config),
-        tensors=_tensors(content, "tensors", config),
+        load_address=values["load_address"],
+        entry=values["entry"],
+        instruction_count=values["instruction_count"],
+        layers=_records(LayerRecord, values, "layers"),
+        inputs=_tensors(values, "inputs", config),
+        outputs=_tensors(values, "outputs", config),
+        tensors=_tensors(values, "tensors", config),
     )
-    program.verify()
+    verify_program(program)
     return program
 
 
-def _records(cls: type[Any], content: dict[str, Any], key: str) -> tuple[Any, ...]:
-    values = content[key]
-    if not isinstance(values, list):
-        raise ProgramError(f"{key} must be a list")
-    return tuple(decode_record(cls, value, f"{key}[{i}]") for i, value in enumerate(values))
+def _records(cls: type[Record], values: dict[str, Any], key: str) -> tuple[Record, ...]:
+    items = as_list(values[key], key)
+    return tuple(decode_record(cls, item, f"{key}[{i}]") for i, item in enumerate(items))
 
 
-def _tensors(content: dict[str, Any], key: str, config: ArrayConfig) -> tuple[StoredTensor, ...]:
-    tensors: tuple[StoredTensor, ...] = _records(StoredTensor, content, key)
+def _tensors(values: dict[str, Any], key: str, config: ArrayConfig) -> tuple[StoredTensor, ...]:
+    tensors = _records(StoredTensor, values, key)
     for tensor in tensors:
         tensor.check(config)
     return tensors

@@ -1,17 +1,14 @@
 """A program as text: tensors, then every layer's instructions under a header."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
+from mapping.program.data import ProgramData
 from mapping.program.tensor import StoredTensor
 from systolic.spec.config import ArrayConfig
 from systolic.spec.isa import listing
 
-if TYPE_CHECKING:
-    from mapping.program.container import Program
 
-
-def program_lines(program: "Program") -> Iterator[str]:
+def program_lines(program: ProgramData) -> Iterator[str]:
     """Lines of a program's listing."""
     config = program.config
     words = len(program.image) // config.word_bytes

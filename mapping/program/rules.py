@@ -1,7 +1,8 @@
 """The rules of the machine that no hardware checks: what is defined when, without any data.
 
-:class:`MachineRules` follows a program instruction by instruction and refuses whatever would leave the
-outcome undefined. The verifier uses it on a program at rest, the functional simulator while it runs.
+:class:`MachineRules` follows a program instruction by instruction and refuses whatever would leave
+the outcome undefined. The verifier uses it on a program at rest, the functional simulator while it
+runs.
 """
 
 from collections.abc import Callable
@@ -78,6 +79,8 @@ class MachineRules:
                 self._check_drain(instruction)
             case Store():
                 self._check_store(instruction)
+            case _:  # a SYNC defines nothing
+                pass
 
     def check_readable(self, addr: int, count: int) -> None:
         """Refuse to read words that do not exist or were never written."""
@@ -125,7 +128,7 @@ class MachineRules:
         _require(self._written[addrs].all(), "reads words that were never written")
         where = np.arange(matmul.count) * matmul.parts + matmul.part
         accumulated = self._accumulated[matmul.half]
-        _require(matmul.first or accumulated[where].all(), "adds to accumulators never set")
+        _require(bool(matmul.first) or accumulated[where].all(), "adds to accumulators never set")
         accumulated[where] = True
 
     def _check_digits(self, digits: int) -> None:

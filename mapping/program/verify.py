@@ -5,13 +5,13 @@ from itertools import accumulate
 import numpy as np
 
 from mapping.errors import ProgramError
-from mapping.program.container import Program
+from mapping.program.data import ProgramData
 from mapping.program.rules import MachineRules, RuleError
 from systolic.spec.isa import Instruction, Store, Sync
 from systolic.spec.timing import program_cycles
 
 
-def verify_program(program: Program) -> None:
+def verify_program(program: ProgramData) -> None:
     """Check every instruction, every address and the predicted cycles.
 
     The host is assumed to have written the image and all inputs. Nothing may be read before it is
@@ -50,7 +50,7 @@ def verify_program(program: Program) -> None:
             raise ProgramError(f"output {tensor.name}: {error}") from None
 
 
-def _check_ends(program: Program, instructions: tuple[Instruction, ...]) -> None:
+def _check_ends(program: ProgramData, instructions: tuple[Instruction, ...]) -> None:
     """Layers end in SYNCs at the predicted cycles, and only the last one halts."""
     syncs = [
         index for index, instruction in enumerate(instructions) if isinstance(instruction, Sync)

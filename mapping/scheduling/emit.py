@@ -1,9 +1,9 @@
 """Emit: the instructions of one layer under a given tiling.
 
-Order of a pass: the k-tiles' MATMULs fill one half of the accumulators, then a DRAIN of that half is
-started, which runs under the next pass's MATMULs into the other half. Before a DRAIN, the block of
-channels that the drains before it have finished is stored (STORE waits for them). The hazards
-this order excludes are those that :mod:`mapping.program.verify` checks.
+Order of a pass: the k-tiles' MATMULs fill one half of the accumulators, then a DRAIN of that half
+is started, which runs under the next pass's MATMULs into the other half. Before a DRAIN, the block
+of channels that the drains before it have finished is stored (STORE waits for them). The hazards
+that this order excludes are those that :mod:`mapping.program.verify` checks.
 """
 
 from collections.abc import Mapping

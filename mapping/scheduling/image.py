@@ -1,4 +1,4 @@
-"""The constant part of a program: weights, parameters, tables and instructions, each stored once."""
+"""The constant part of a program: weights, parameters, tables, instructions; each stored once."""
 
 from collections.abc import Sequence
 from typing import Protocol

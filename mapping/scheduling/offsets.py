@@ -1,7 +1,7 @@
 """The offset table: 256 entries that several patterns of pixel addresses share.
 
-A pattern is a row of distances from its first pixel. It need not be loaded if any run of entries has
-the same distances: the instruction's base makes up for the rest.
+A pattern is a row of distances from its first pixel. It need not be loaded if any run of entries
+has the same distances: the instruction's base makes up for the rest.
 """
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""Requantization parameters in loads of at most 256 channels, shared by n-tiles that have the same."""
+"""Requantization parameters: loads of at most 256 channels, shared by n-tiles that are alike."""
 
 from dataclasses import dataclass
 from itertools import groupby

@@ -33,8 +33,8 @@ def lifetimes(
 ) -> dict[int, Life]:
     """Life of every stored tensor, in layers; inputs are there before layer 0."""
     end = len(layers)
-    first = {value: -1 for value in graph.input_ids}
-    last = {value: -1 for value in graph.input_ids}
+    first = dict.fromkeys(graph.input_ids, -1)
+    last = dict.fromkeys(graph.input_ids, -1)
     for step, layer in enumerate(layers):
         first[layer.output] = last[layer.output] = step
         for source in layer_sources(layer):

@@ -1,7 +1,7 @@
 """Schedule: take the tiling that needs the fewest cycles, by the exact cycle model.
 
-A layer starts with both engines idle (the layer before ended in a SYNC), so its cycles do not depend
-on where it stands. Addresses do not matter either: candidates are made without constants.
+A layer starts with both engines idle (the layer before ended in a SYNC), so its cycles do not
+depend on where it stands. Addresses do not matter either: candidates are made without constants.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,9 +33,10 @@ def choose_tiling(
     *,
     writes_border: bool,
 ) -> tuple[Tiling, int]:
-    """Best tiling of a layer and its cycles; arguments as :class:`mapping.scheduling.emit.LayerEmitter`.
+    """Best tiling of a layer and its cycles.
 
-    First the m-tiles are chosen, then how the last of them is cut.
+    First the m-tiles are chosen, then how the last of them is cut. The arguments are those of
+    :class:`mapping.scheduling.emit.LayerEmitter`.
 
     Raises
     ------

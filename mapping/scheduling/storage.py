@@ -32,7 +32,7 @@ def plan_storage(
         for value in (*graph.input_ids, *names)
     }
     borders = _borders(shapes, layers)
-    tensors = {}
+    tensors: dict[int, StoredTensor] = {}
     for value, (height, width, channels) in shapes.items():
         element = element_of(graph, value)
         name = graph.nodes[value].name or names.get(value, f"input_{value}")

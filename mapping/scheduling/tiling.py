@@ -1,11 +1,12 @@
 """Tile: which output pixels share one pass through the array.
 
 An m-tile is any set of pixels: they reach the array through a table of offsets. The candidates are
-rectangles (whose interior ones share a table) and runs in row-major order (which leave no remainder).
+rectangles (whose interior ones share a table) and runs in row-major order (which leave no rest).
 :mod:`mapping.scheduling.schedule` takes the one that the cycle model likes best.
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,9 @@ from systolic.spec.config import OFFSET_DEPTH, ArrayConfig
 
 PixelTile = NDArray[np.int64]
 """Row-major indices of output pixels (after pooling)."""
+
+TAIL_DIVISORS: Final = ((2,), (3,), (4,), (8,), (2, 2), (3, 3), (4, 3), (3, 2), (4, 4), (8, 3))
+"""Behind each cut of a last tile, one ``divisor``-th of what was left before it remains."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,7 @@ def candidate_tilings(height: int, width: int, capacity: int) -> list[tuple[Pixe
     Examples
     --------
     >>> [[len(tile) for tile in tiles] for tiles in candidate_tilings(4, 6, 16)]
-    [[12, 12], [16, 8]]
+    [[12, 12], [8, 8, 8], [12, 12], [16, 8]]
     """
     shapes = [
         _rectangles(height, width, rows, cols)
@@ -84,7 +88,7 @@ def candidate_tilings(height: int, width: int, capacity: int) -> list[tuple[Pixe
 
 
 def _rectangle_shapes(height: int, width: int, capacity: int) -> set[tuple[int, int]]:
-    shapes = set()
+    shapes: set[tuple[int, int]] = set()
     for splits in range(1, 5):
         cols = -(-width // splits)
         if cols > capacity:
@@ -112,24 +116,19 @@ def _runs(pixels: int, length: int) -> tuple[PixelTile, ...]:
 
 
 def candidate_tails(tile: PixelTile) -> list[tuple[PixelTile, ...]]:
-    """Ways to cut the last m-tile, the whole one first."""
-    tails, pixels = [(tile,)], len(tile)
-    for lengths in ((2,), (3,), (4,), (8,), (3, 3), (4, 3), (3, 2), (4, 4), (8, 3)):
-        cuts, left = [], pixels
-        for divisor in lengths:
+    """Ways to cut the last m-tile, the whole one first.
+
+    Examples
+    --------
+    >>> [[len(part) for part in tail] for tail in candidate_tails(np.arange(6))]
+    [[6], [3, 3], [4, 2], [5, 1], [3, 2, 1], [4, 1, 1]]
+    """
+    tails: dict[tuple[int, ...], tuple[PixelTile, ...]] = {(): (tile,)}
+    for divisors in TAIL_DIVISORS:
+        cuts, left = list[int](), len(tile)
+        for divisor in divisors:
             left //= divisor
-            cuts.append(pixels - left)
-            if left == 0:
-                break
-        else:
-            tails.append(tuple(part for part in np.split(tile, _stages(pixels, lengths))))
-    return tails
-
-
-def _stages(pixels: int, divisors: tuple[int, ...]) -> list[int]:
-    """Places to cut: behind each cut, a ``divisor``-th of what was left remains."""
-    cuts, left = [], pixels
-    for divisor in divisors:
-        left //= divisor
-        cuts.append(pixels - left)
-    return cuts
+            cuts.append(len(tile) - left)
+        if left > 0:
+            tails.setdefault(tuple(cuts), tuple(np.split(tile, cuts)))
+    return list(tails.values())

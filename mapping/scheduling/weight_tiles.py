@@ -87,7 +87,7 @@ def layer_sources(layer: LoweredLayer) -> tuple[Source, ...]:
 
 def tile_weights(layer: LoweredLayer, config: ArrayConfig) -> LayerTiles:
     """Cut a layer's weights into tiles."""
-    slots, first_source = [], 0
+    slots, first_source = list[_Slots](), 0
     for operand in layer.operands:
         slots.append(_Slots(operand, first_source, config.rows))
         first_source += len(operand.view.pieces)
@@ -97,7 +97,7 @@ def tile_weights(layer: LoweredLayer, config: ArrayConfig) -> LayerTiles:
     slots_per_pixel = -(-channels // config.rows) * config.rows
     for pixel, first in product(range(pixels), range(0, channels, config.cols)):
         last = min(first + config.cols, channels)
-        found = []
+        found: list[Found] = []
         for operand, slot in zip(layer.operands, slots, strict=True):
             if layer.is_flat:
                 values = np.arange(first, last) + pixel * channels
@@ -148,12 +148,12 @@ class _Slots:
 
     def __init__(self, operand: Operand, first_source: int, rows: int) -> None:
         self.blocks: list[tuple[int, int]] = []
-        slots = []
+        slots: list[NDArray[np.int64]] = []
         for index, piece in enumerate(operand.view.pieces):
             slots.append(np.arange(piece.channels) + len(self.blocks) * rows)
             blocks = -(-piece.channels // rows)
             self.blocks += [(first_source + index, block) for block in range(blocks)]
-        self.of_channel = np.concatenate(slots)
+        self.of_channel: NDArray[np.int64] = np.concatenate(slots)
 
 
 def _operand_tiles(
@@ -196,7 +196,7 @@ def _flat_tiles(
         for block, pixel in words.tolist()
         for part in range(parts)
     ]
-    used = tiles.any(axis=(1, 2))
+    used: NDArray[np.bool_] = np.any(tiles != 0, axis=(1, 2))
     return [place for place, keep in zip(places, used, strict=True) if keep], tiles[used]
 
 
