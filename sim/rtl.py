@@ -18,6 +18,7 @@ from systolic.spec.registers import (
     Command,
     Registers,
     Status,
+    bursts,
     encode_command,
 )
 
@@ -64,22 +65,22 @@ class RtlSimulator:
             raise ValueError(
                 f"data must be whole words of {word_bytes} bytes, not {len(data)} bytes"
             )
-        if not data:
-            return
-        last = addr + len(data) // word_bytes - 1
-        self._check_range(addr, last)
-        self._exchange(encode_command(Command.WRITE, addr=addr, last=last) + data, 0)
+        self._check_range(addr, len(data) // word_bytes)
+        for first, count in bursts(addr, len(data) // word_bytes):
+            command = encode_command(Command.WRITE, addr=first, last=first + count - 1)
+            start = (first - addr) * word_bytes
+            self._exchange(command + data[start : start + count * word_bytes], 0)
         for index in range(0, len(data), word_bytes):
             self._instructions[addr + index // word_bytes] = data[index : index + word_bytes]
 
     def read(self, addr: int, count: int) -> bytes:
         """Words ``addr .. addr + count - 1``."""
-        if count == 0:
-            return b""
-        last = addr + count - 1
-        self._check_range(addr, last)
-        command = encode_command(Command.READ, addr=addr, last=last)
-        return self._exchange(command, count * self.config.word_bytes)
+        self._check_range(addr, count)
+        data = bytearray()
+        for first, part in bursts(addr, count):
+            command = encode_command(Command.READ, addr=first, last=first + part - 1)
+            data += self._exchange(command, part * self.config.word_bytes)
+        return bytes(data)
 
     def run(self, addr: int, *, step: bool = False) -> list[Registers]:
         """Run a program to its end.
@@ -129,10 +130,10 @@ class RtlSimulator:
         cycles = limit if limit is not None else 64 + 4 * (len(tx) + rx_bytes)
         return self.model.exchange(tx, rx_bytes, cycles)[0]
 
-    def _check_range(self, first: int, last: int) -> None:
-        if not 0 <= first <= last < self.config.scratchpad_words:
+    def _check_range(self, addr: int, count: int) -> None:
+        if not 0 <= addr <= addr + count <= self.config.scratchpad_words:
             raise ValueError(
-                f"words must be 0..{self.config.scratchpad_words - 1}, not {first}..{last}"
+                f"words must be 0..{self.config.scratchpad_words - 1}, not {addr}..{addr + count - 1}"
             )
 
 

@@ -66,6 +66,7 @@ class Accelerator(wiring.Component):
             rows=config.rows,
             digit_bits=config.digit_bits,
             cols=config.cols,
+            word_bits=config.word_bits,
             max_digits=config.max_digits,
             pixels=config.out_pixels,
         )
@@ -125,16 +126,16 @@ class Accelerator(wiring.Component):
         ]
 
     def _connect_scratchpad(self, m, host, sequencer, feeder, scratchpad, out_buffer) -> None:
-        store = sequencer.store_o
         m.d.comb += [
-            host.word_i.eq(scratchpad.read_data_o),
+            host.unit_i.eq(sequencer.unit_o),
+            sequencer.unit_index_i.eq(host.unit_index_o),
             scratchpad.addr_i.eq(feeder.addr_o),
             scratchpad.read_en_i.eq(host.read_en_o | sequencer.read_en_o),
-            scratchpad.write_en_i.eq(host.write_en_o | store.replicate(len(host.write_en_o))),
-            scratchpad.write_data_i.eq(
-                Mux(store, out_buffer.word_o, host.i.payload.replicate(self._config.word_bytes))
-            ),
-            out_buffer.read_en_i.eq(sequencer.buffer_en_o),
+            scratchpad.write_en_i.eq(host.write_en_o | sequencer.store_o),
+            scratchpad.write_data_i.eq(out_buffer.word_o),
+            out_buffer.byte_i.eq(host.i.payload),
+            out_buffer.byte_en_i.eq(host.byte_en_o),
+            out_buffer.read_en_i.eq(host.buffer_en_o | sequencer.buffer_en_o),
             out_buffer.read_digit_i.eq(feeder.digit_o),
             out_buffer.read_pixel_i.eq(feeder.pixel_o),
         ]

@@ -55,7 +55,7 @@ class Feeder(wiring.Component):
     addr_o : ``Out(addr_bits)``
         Scratchpad address.
     is_last_o : ``Out(1)``
-        Whether the address is the one that the host gave as the last.
+        Whether the address ends in the byte that the host gave as the last's.
     index_o : ``Out(8)``
         Table index.
     digit_o : ``Out(3)``
@@ -125,15 +125,12 @@ class Feeder(wiring.Component):
 
     def _build_address(self, m: Module, offset) -> None:
         base = Signal.like(self.addr_o)
-        # The host's header passes through last and pc, so both are as wide as its fields.
-        pc, last = Signal(16), Signal(16)
+        # The host's header passes through last into pc, so both are as wide as its fields.
+        pc, last = Signal(16), Signal(8)
         with m.If(self.decode_i):
             m.d.sync += [base.eq(self._field("base")), pc.eq(self.addr_o)]
         with m.If(self.header_en_i):
-            m.d.sync += [
-                last.eq(Cat(last[8:], self.header_i)),
-                pc.eq(Cat(pc[8:], last[:8])),
-            ]
+            m.d.sync += [last.eq(self.header_i), pc.eq(Cat(pc[8:], last))]
         with m.If(self.jump_i):
             m.d.sync += self.addr_o.eq(self._field("weights"))
         with m.Elif(self.fetch_i):
@@ -142,7 +139,7 @@ class Feeder(wiring.Component):
             m.d.sync += self.addr_o.eq(base + offset)
         with m.Elif(self.step_i):
             m.d.sync += self.addr_o.eq(self.addr_o + 1)
-        m.d.comb += self.is_last_o.eq(self.addr_o == last[: len(self.addr_o)])
+        m.d.comb += self.is_last_o.eq(self.addr_o[: len(last)] == last)
 
     def _build_counters(self, m: Module) -> None:
         digits, count, parts = Signal(3), Signal(8), Signal(3)

@@ -4,10 +4,11 @@ from amaranth import Array, Const, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from systolic.spec.config import ArrayConfig
+from systolic.spec.config import UNIT_BITS, ArrayConfig
 from systolic.spec.registers import (
     FLAG_RESUME,
     FLAG_STEP,
+    HEADER_BYTES,
     IDENTITY_BYTES,
     REGISTER_BYTES,
     Command,
@@ -32,8 +33,10 @@ class HostPort(wiring.Component):
         Bytes from the host.
     o : ``Out(stream.Signature(8))``
         Bytes to the host.
-    word_i : ``In(word_bits)``
-        Scratchpad output.
+    unit_i : ``In(16)``
+        Unit ``unit_index_o`` of the scratchpad's output.
+    unit_index_o : ``Out(range(word_units))``
+        See above.
     is_last_i : ``In(1)``
         Whether the feeder's address is the command's last.
     header_en_o : ``Out(1)``
@@ -42,8 +45,12 @@ class HostPort(wiring.Component):
         Strobes for the feeder.
     read_en_o : ``Out(1)``
         Read the scratchpad.
-    write_en_o : ``Out(word_bytes)``
-        Write the byte on ``i`` there.
+    byte_en_o : ``Out(word_bytes)``
+        Write the byte on ``i`` there, into the output buffer.
+    buffer_en_o : ``Out(1)``
+        Read the output buffer.
+    write_en_o : ``Out(1)``
+        Write what it gave into the scratchpad.
     run_o : ``Out(1)``
         Start the sequencer.
     step_o : ``Out(1)``
@@ -62,13 +69,16 @@ class HostPort(wiring.Component):
             {
                 "i": In(stream.Signature(8)),
                 "o": Out(stream.Signature(8)),
-                "word_i": In(config.word_bits),
+                "unit_i": In(UNIT_BITS),
+                "unit_index_o": Out(range(config.word_units)),
                 "is_last_i": In(1),
                 "header_en_o": Out(1),
                 "fetch_o": Out(1),
                 "address_step_o": Out(1),
                 "read_en_o": Out(1),
-                "write_en_o": Out(config.word_bytes),
+                "byte_en_o": Out(config.word_bytes),
+                "buffer_en_o": Out(1),
+                "write_en_o": Out(1),
                 "run_o": Out(1),
                 "step_o": Out(1),
                 "running_i": In(1),
@@ -85,7 +95,10 @@ class HostPort(wiring.Component):
         index = Signal(range(max(self._config.word_bytes, REGISTER_BYTES)))
         is_word_end = Signal()
         register = self._build_registers(m, index, resume)
-        m.d.comb += is_word_end.eq(index == self._config.word_bytes - 1)
+        m.d.comb += [
+            is_word_end.eq(index == self._config.word_bytes - 1),
+            self.unit_index_o.eq(index[1:]),
+        ]
 
         def advance(is_end):
             """Count a byte."""
@@ -110,18 +123,24 @@ class HostPort(wiring.Component):
             with m.State("WRITE"):
                 m.d.comb += self.i.ready.eq(1)
                 with m.If(self.i.valid):
-                    m.d.comb += self.write_en_o.eq(1 << index)
+                    m.d.comb += self.byte_en_o.eq(1 << index)
                     advance(is_word_end)
                     with m.If(is_word_end):
-                        m.d.comb += self.address_step_o.eq(1)
-                        with m.If(self.is_last_i):
-                            m.next = "HEADER"
+                        m.next = "WRITE_TAKE"
+            with m.State("WRITE_TAKE"):
+                m.d.comb += self.buffer_en_o.eq(1)
+                m.next = "WRITE_WORD"
+            with m.State("WRITE_WORD"):
+                m.d.comb += [self.write_en_o.eq(1), self.address_step_o.eq(1)]
+                m.next = "WRITE"
+                with m.If(self.is_last_i):
+                    m.next = "HEADER"
             with m.State("READ"):
                 m.d.comb += self.read_en_o.eq(1)
                 m.next = "READ_BYTES"
             with m.State("READ_BYTES"):
                 m.d.comb += self.o.valid.eq(1)
-                m.d.comb += self.o.payload.eq(self.word_i.word_select(index, 8))
+                m.d.comb += self.o.payload.eq(self.unit_i.word_select(index[0], 8))
                 with m.If(self.o.ready):
                     advance(is_word_end)
                     with m.If(is_word_end):
@@ -148,7 +167,7 @@ class HostPort(wiring.Component):
     def _build_header(self, m: Module, index: Signal, advance, opcode: Signal, resume: Signal) -> None:
         m.d.comb += self.i.ready.eq(1)
         with m.If(self.i.valid):
-            advance(index == 5)
+            advance(index == HEADER_BYTES - 1)
             with m.If(index == 0):
                 m.d.sync += opcode.eq(self.i.payload)
             with m.Elif(index == 1):
@@ -158,7 +177,7 @@ class HostPort(wiring.Component):
                 ]
             with m.Else():
                 m.d.comb += self.header_en_o.eq(1)
-            with m.If(index == 5):
+            with m.If(index == HEADER_BYTES - 1):
                 m.next = "DISPATCH"
 
     def _build_registers(self, m: Module, index: Signal, resume: Signal):

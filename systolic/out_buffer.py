@@ -1,5 +1,7 @@
 """Results on their way back: max-pool, split into digits, collected into scratchpad words."""
 
+from math import gcd
+
 from amaranth import Cat, Const, Module, Mux, Signal
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
@@ -15,9 +17,12 @@ class OutBuffer(wiring.Component):
     digit is written alone, into its row of its word. So words fill up without any register, and
     leave at one a cycle. The last digit is written ``digits`` cycles after its code arrived.
 
+    The host's words come this way as well, byte by byte: while nothing is drained, a byte may be
+    written into the word that would be read.
+
     Parameters
     ----------
-    rows, digit_bits, cols : int
+    rows, digit_bits, cols, word_bits : int
         As in :class:`systolic.spec.config.ArrayConfig`.
     max_digits : int
         Digits of the widest result.
@@ -36,21 +41,28 @@ class OutBuffer(wiring.Component):
         Result.
     valid_i : ``In(1)``
         There is one. Two results are at least ``digits`` cycles apart.
+    byte_i : ``In(8)``
+        Byte from the host.
+    byte_en_i : ``In(word_bits // 8)``
+        Write it there (one-hot); 0 while there are results.
     read_en_i : ``In(1)``
-        Read the word of the next four.
+        Read the word that the next three name.
     read_block_i : ``In(3)``
         Block of ``rows`` channels.
     read_digit_i : ``In(3)``
         Digit, 0 is the most significant.
     read_pixel_i : ``In(range(pixels))``
         Pixel.
-    word_o : ``Out(rows * digit_bits)``
+    word_o : ``Out(word_bits)``
         What was read in the cycle before.
     """
 
-    def __init__(self, *, rows: int, digit_bits: int, cols: int, max_digits: int, pixels: int):
+    def __init__(
+        self, *, rows: int, digit_bits: int, cols: int, word_bits: int, max_digits: int, pixels: int
+    ):
         self._rows = rows
         self._digit_bits = digit_bits
+        self._word_bits = word_bits
         self._max_digits = max_digits
         self._pixels = pixels
         self._blocks = max(1, cols // rows)
@@ -61,11 +73,13 @@ class OutBuffer(wiring.Component):
                 "start_i": In(1),
                 "code_i": In(8),
                 "valid_i": In(1),
+                "byte_i": In(8),
+                "byte_en_i": In(word_bits // 8),
                 "read_en_i": In(1),
                 "read_block_i": In(3),
                 "read_digit_i": In(3),
                 "read_pixel_i": In(range(pixels)),
-                "word_o": Out(rows * digit_bits),
+                "word_o": Out(word_bits),
             }
         )
 
@@ -103,20 +117,34 @@ class OutBuffer(wiring.Component):
             parts = [(pixel, pixel_bits), (digit, digit_addr_bits), (block, block_bits)]
             return Cat(value[:width] for value, width in parts)
 
+        # Digits and bytes overlap in pieces of this many bits.
+        piece_bits = gcd(digit_bits, 8)
         m.submodules.words = words = memory.Memory(
-            shape=self._rows * digit_bits,
+            shape=self._word_bits,
             depth=1 << pixel_bits + digit_addr_bits + block_bits,
             init=[],
             attrs={"ram_style": "block"},
         )
-        write, read = words.write_port(granularity=digit_bits), words.read_port()
+        write, read = words.write_port(granularity=piece_bits), words.read_port()
         padded = Cat(best, Const(0, self._max_digits * digit_bits - 8))
         code_digit = padded.word_select(remaining, digit_bits)
+        row_en, is_byte = Signal(self._rows), Signal()
+        m.d.comb += [row_en.eq(Mux(writing, 1 << row, 0)), is_byte.eq(self.byte_en_i.any())]
+        row_bits = self._rows * digit_bits
+        for bit in range(0, self._word_bits, piece_bits):
+            from_byte = self.byte_i[bit % 8 :][:piece_bits]
+            byte_en = self.byte_en_i[bit // 8]
+            # What lies behind the last row belongs to no digit.
+            from_digit = code_digit[bit % digit_bits :][:piece_bits] if bit < row_bits else from_byte
+            digit_en = row_en[bit // digit_bits] if bit < row_bits else 0
+            m.d.comb += [
+                write.data[bit : bit + piece_bits].eq(Mux(is_byte, from_byte, from_digit)),
+                write.en[bit // piece_bits].eq(byte_en | digit_en),
+            ]
+        read_addr = address(self.read_block_i, self.read_digit_i, self.read_pixel_i)
         m.d.comb += [
-            write.addr.eq(address(block, digit, pixel)),
-            write.data.eq(code_digit.replicate(self._rows)),
-            write.en.eq(Mux(writing, 1 << row, 0)),
-            read.addr.eq(address(self.read_block_i, self.read_digit_i, self.read_pixel_i)),
+            write.addr.eq(Mux(is_byte, read_addr, address(block, digit, pixel))),
+            read.addr.eq(read_addr),
             read.en.eq(self.read_en_i),
             self.word_o.eq(read.data),
         ]

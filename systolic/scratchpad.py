@@ -6,16 +6,15 @@ from amaranth.lib.wiring import In, Out
 
 
 class Scratchpad(wiring.Component):
-    """Single-port memory with byte enables.
+    """Single-port memory.
 
-    In a cycle it either reads (``read_en_i``) or writes the bytes chosen by ``write_en_i``, at
-    ``addr_i``. Data read appears a cycle later and stays until the next read. Contents are undefined
+    In a cycle it either reads (``read_en_i``) or writes (``write_en_i``) at ``addr_i``. Data read appears a cycle later and stays until the next read. Contents are undefined
     at power-on.
 
     Parameters
     ----------
     word_bits : int
-        Bits of a word, a multiple of 8.
+        Bits of a word.
     depth : int
         Words.
 
@@ -27,8 +26,8 @@ class Scratchpad(wiring.Component):
         Read it.
     read_data_o : ``Out(word_bits)``
         What was read last.
-    write_en_i : ``In(word_bits // 8)``
-        Bytes to write; all 0 while ``read_en_i`` is set.
+    write_en_i : ``In(1)``
+        Write it; never together with ``read_en_i``.
     write_data_i : ``In(word_bits)``
         What to write.
     """
@@ -40,7 +39,7 @@ class Scratchpad(wiring.Component):
                 "addr_i": In(range(depth)),
                 "read_en_i": In(1),
                 "read_data_o": Out(word_bits),
-                "write_en_i": In(word_bits // 8),
+                "write_en_i": In(1),
                 "write_data_i": In(word_bits),
             }
         )
@@ -50,14 +49,14 @@ class Scratchpad(wiring.Component):
         m.submodules.words = words = memory.Memory(
             shape=len(self.read_data_o), depth=self._depth, init=[]
         )
-        write, read = words.write_port(granularity=8), words.read_port()
+        write, read = words.write_port(), words.read_port()
         m.d.comb += [
             write.addr.eq(self.addr_i),
             write.en.eq(self.write_en_i),
             write.data.eq(self.write_data_i),
             read.addr.eq(self.addr_i),
             # Said once more, so that synthesis can prove that one port is enough.
-            read.en.eq(self.read_en_i & ~self.write_en_i.any()),
+            read.en.eq(self.read_en_i & ~self.write_en_i),
             self.read_data_o.eq(read.data),
         ]
         return m

@@ -32,12 +32,14 @@ class Sequencer(wiring.Component):
         Scratchpad output.
     pixel_end_i, end_i, digit_zero_i, flags_i
         From :class:`systolic.feeder.Feeder`.
+    unit_index_i : ``In(range(word_units))``
+        Unit that the host wants to see on ``unit_o`` while idle.
     instruction_o : ``Out(64)``
         Instruction, valid while decoding.
     decode_o, jump_o, fetch_o, address_step_o, prime_o, gather_o, count_o, entry_o, hold_pixel_o
         Strobes for the feeder.
     unit_o : ``Out(16)``
-        Table entry being loaded.
+        Table entry being loaded, or what the host wants to see.
     offset_en_o, table_en_o : ``Out(1)``
         Write ``unit_o`` into the offset or lookup table.
     parameter_en_o : ``Out(parameter_words)``
@@ -76,6 +78,7 @@ class Sequencer(wiring.Component):
                 "end_i": In(1),
                 "digit_zero_i": In(1),
                 "flags_i": In(2),
+                "unit_index_i": In(range(config.word_units)),
                 "instruction_o": Out(INSTRUCTION_BITS),
                 "decode_o": Out(1),
                 "jump_o": Out(1),
@@ -105,15 +108,20 @@ class Sequencer(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.d.comb += self.running_o.eq(1)
+        unit, unit_index = (Signal(range(self._config.word_units), name=n) for n in ("unit", "unit_index"))
+        m.d.comb += [
+            self.running_o.eq(1),
+            unit_index.eq(unit),
+            self.unit_o.eq(self.word_i.word_select(unit_index, UNIT_BITS)),
+        ]
         with m.FSM():
             with m.State("IDLE"):
-                m.d.comb += self.running_o.eq(0)
+                m.d.comb += [self.running_o.eq(0), unit_index.eq(self.unit_index_i)]
                 with m.If(self.run_i):
                     m.next = "FETCH"
             self._build_fetch(m)
             self._build_decode(m)
-            self._build_load(m)
+            self._build_load(m, unit)
             self._build_matmul(m)
             self._build_store(m)
         return m
@@ -172,16 +180,13 @@ class Sequencer(wiring.Component):
                     m.d.comb += [self.stopped_o.eq(1), self.status_o.eq(Status.ILLEGAL)]
                     m.next = "IDLE"
 
-    def _build_load(self, m: Module) -> None:
+    def _build_load(self, m: Module, unit: Signal) -> None:
         units, words = self._config.word_units, self._config.parameter_words
-        unit = Signal(range(units)) if units > 1 else Const(0, 1)
         chunk = Signal(words, init=1)
         word_done = Signal()
-        m.d.comb += self.unit_o.eq(self.word_i.word_select(unit, UNIT_BITS))
         with m.State("LOAD_FIRST"):
             m.d.comb += [self.read_en_o.eq(1), self.address_step_o.eq(1)]
-            if units > 1:
-                m.d.sync += unit.eq(0)
+            m.d.sync += unit.eq(0)
             m.next = "LOAD"
         with m.State("LOAD"):
             with m.If(self.flags_i == LoadTarget.PARAMETERS):
@@ -198,8 +203,7 @@ class Sequencer(wiring.Component):
                     word_done.eq(unit == units - 1),
                     self.entry_o.eq(1),
                 ]
-                if units > 1:
-                    m.d.sync += unit.eq(Mux(word_done, 0, unit + 1))
+                m.d.sync += unit.eq(Mux(word_done, 0, unit + 1))
             m.d.comb += [self.read_en_o.eq(word_done), self.address_step_o.eq(word_done)]
             with m.If(self.entry_o & self.end_i):
                 m.d.comb += self.fetch_o.eq(1)

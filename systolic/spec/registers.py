@@ -1,7 +1,8 @@
 """What the host sees of the accelerator: commands on its byte streams, identity and counters.
 
-Commands are six bytes, ``opcode, flags, addr (16 bits), last (16 bits)``, little-endian; they address
-scratchpad words. They are taken one at a time, while no program runs:
+Commands are five bytes, ``opcode, flags, addr (16 bits, little-endian), last``; they address scratchpad
+words, ``last`` being the low byte of the last word's address, so that a command moves 256 words at most.
+They are taken one at a time, while no program runs:
 
 =========== ========================================== ==========================================
 command     then, to the accelerator                   then, from the accelerator
@@ -14,10 +15,11 @@ REGISTERS   nothing                                    the :data:`REGISTER_BYTES
 
 RUN starts at ``addr``. With flag :data:`FLAG_STEP` it stops at every SYNC; the host goes on from there
 by a RUN at the instruction behind it with :data:`FLAG_RESUME`, which lets the counters count on.
-Any other opcode is ignored, with its six bytes.
+Any other opcode is ignored, with its five bytes.
 """
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -27,6 +29,9 @@ MAGIC = b"SYST"
 VERSION = 1
 IDENTITY_BYTES = 16
 REGISTER_BYTES = 24
+
+HEADER_BYTES = 5
+BURST_WORDS = 256
 
 FLAG_STEP = 1
 FLAG_RESUME = 2
@@ -50,8 +55,14 @@ class Status(IntEnum):
 
 
 def encode_command(command: Command, *, addr: int = 0, last: int = 0, flags: int = 0) -> bytes:
-    """Six bytes of a command."""
-    return struct.pack("<BBHH", command, flags, addr, last)
+    """Five bytes of a command."""
+    return struct.pack("<BBHB", command, flags, addr, last & 0xFF)
+
+
+def bursts(addr: int, count: int) -> Iterator[tuple[int, int]]:
+    """Cut words ``addr .. addr + count - 1`` into what one command can move: (first, count) pairs."""
+    for first in range(addr, addr + count, BURST_WORDS):
+        yield first, min(BURST_WORDS, addr + count - first)
 
 
 def identity(config: ArrayConfig) -> bytes:
