@@ -24,8 +24,8 @@ class Requantizer(wiring.Component):
     An accumulator may come in several parts (weights wider than the array's), each in a slot of its
     own, most significant first::
 
-        value = (bias if first else value << weight_bits) + acc
-        code  = clamp(zero + round(value * multiplier / 2**47), lo, hi)
+        value = acc if first else (value << weight_bits) + acc
+        code  = clamp(zero + round((value + bias) * multiplier / 2**47), lo, hi)
 
     where ``round`` is ``requantize_hardware``. Nothing is resolved by sign: two's complement runs
     through to the code, and the rounding constant takes the accumulator's sign.
@@ -59,7 +59,7 @@ class Requantizer(wiring.Component):
     first_i, last_i : ``In(1)``
         Whether it is the first and the last part; in cycle 0.
     bias_i : ``In(signed(acc_bits))``
-        Bias, from cycle :attr:`bias_offset`; looked at with the first part only.
+        Bias, from cycle :attr:`bias_offset`; needed with the last part only.
     multiplier_i : ``In(48)``
         Multiplier, from cycle :attr:`multiplier_offset`; needed with the last part only.
     round_i : ``In(16)``
@@ -129,38 +129,39 @@ class Requantizer(wiring.Component):
     @property
     def latency(self) -> int:
         """Cycles from a last slot's ``valid_i`` to ``valid_o``."""
-        # parts, product, ties, zero point, clamp
-        return 1 + self._multiplier.LATENCY + self._can_onnx + 2
+        # parts, bias, product, ties, zero point, clamp
+        return 2 + self._multiplier.LATENCY + self._can_onnx + 2
 
     @property
     def bias_offset(self) -> int:
         """Cycle of a slot from which ``bias_i`` is needed."""
-        return 0
+        return 1
 
     @property
     def multiplier_offset(self) -> int:
         """Cycle of a slot from which ``multiplier_i`` is needed."""
-        return 1 + self._multiplier.MULTIPLIER_OFFSET
+        return 2 + self._multiplier.MULTIPLIER_OFFSET
 
     @property
     def round_offset(self) -> int:
         """Cycle of a slot from which ``round_i`` is needed."""
-        return 1
+        return 2
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.multiplier = multiplier = self._multiplier
         is_onnx = self._is_onnx()
 
-        # Cycle 0: join parts.
-        value = Signal.like(self.acc_i)
-        base = Mux(
-            self.first_i, self.bias_i, (value << self._weight_bits)[: len(value)].as_signed()
-        )
+        # Cycle 0: join parts. The multiplexer behind the adder costs no logic cells of its own.
+        joined, value = Signal.like(self.acc_i), Signal.like(self.acc_i)
         with m.If(self.valid_i):
-            m.d.sync += value.eq(base + self.acc_i)
+            shifted = joined << self._weight_bits
+            m.d.sync += joined.eq(Mux(self.first_i, self.acc_i, shifted + self.acc_i))
 
-        # Cycle 1: the rounding constant takes the sign. The sum is R, or R - 1 with the carry that
+        # Cycle 1: the bias, once for all parts.
+        m.d.sync += value.eq(joined + self.bias_i)
+
+        # Cycle 2: the rounding constant takes the sign. The sum is R, or R - 1 with the carry that
         # tells 0 from the rest; inverted, R - 1 is -R.
         sign = value[-1].replicate(ROUND_BITS)
         adjusted = Signal(ROUND_BITS + 1)
@@ -175,10 +176,13 @@ class Requantizer(wiring.Component):
             multiplier.multiplier_i.eq(self.multiplier_i),
             multiplier.constant_i.eq(constant),
         ]
-        if isinstance(multiplier, FabricMultiplier):
-            m.d.comb += multiplier.start_i.eq(self.valid_i)
         self._build_output(m, is_onnx)
-        self._build_valid(m)
+        # The last part's strobe beside the pipeline.
+        strobe = Signal(self.latency)
+        m.d.sync += strobe.eq(Cat(self.valid_i & self.last_i, strobe))
+        m.d.comb += self.valid_o.eq(strobe[-1])
+        if isinstance(multiplier, FabricMultiplier):
+            m.d.comb += multiplier.start_i.eq(strobe[0])
         return m
 
     @property
@@ -237,9 +241,3 @@ class Requantizer(wiring.Component):
         magnitude = result[:CODE_BITS] ^ result[-1].replicate(CODE_BITS)
         counts = Cat(~magnitude[bit:].any() for bit in range(CODE_BITS))
         return Cat((deviates[:CODE_BITS] & counts).any(), deviates[CODE_BITS:].any())
-
-    def _build_valid(self, m: Module) -> None:
-        """Carry the last part's strobe beside the pipeline."""
-        strobe = Signal(self.latency)
-        m.d.sync += strobe.eq(Cat(self.valid_i & self.last_i, strobe))
-        m.d.comb += self.valid_o.eq(strobe[-1])

@@ -261,8 +261,8 @@ class ArrayConfig:
         # In fabric: a step per cycle, and a register behind every second adder row.
         steps = self.requantize_cycles
         product = 5 if self.multiplier == "dsp" else steps + -(-48 // steps // 2)
-        # One cycle joins parts, one tells ties, two add the zero point and clamp.
-        return 1 + product + self.onnx + 2
+        # One cycle joins parts, one adds the bias, one tells ties, two add the zero point and clamp.
+        return 2 + product + self.onnx + 2
 
     @property
     def drain_latency(self) -> int:

@@ -28,11 +28,11 @@ class Case:
 
     @property
     def value(self) -> int:
-        """Parts joined, bias added once, to the most significant one."""
-        value = self.bias
-        for index, part in enumerate(self.parts):
-            value = (value << WEIGHT_BITS if index else value) + part
-        return value
+        """Parts joined, bias added once, to the whole."""
+        value = 0
+        for part in self.parts:
+            value = (value << WEIGHT_BITS) + part
+        return value + self.bias
 
 
 def random_cases(rng, *, count, acc_bits, parts):
