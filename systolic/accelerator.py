@@ -151,7 +151,7 @@ class Accelerator(wiring.Component):
             style=config.multiplier,
             roundings=("tflite", "onnx") if config.onnx else ("tflite",),
         )
-        assert requantizer.latency == config.requantizer_latency  # the contract's formula
+        assert requantizer.latency <= config.requantizer_latency  # the contract's bound
         m.d.comb += [
             parameters.channel_i.eq(feeder.index_o),
             parameters.word_i.eq(sequencer.word_i),
