@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from systolic.column import token_layout
 from systolic.spec.config import OFFSET_DEPTH, UNIT_BITS
-from systolic.spec.isa import Matmul
+from systolic.spec.isa import Matmul, Store
 
 
 class Feeder(wiring.Component):
@@ -62,6 +62,8 @@ class Feeder(wiring.Component):
         Digit within the pixel.
     pixel_o : ``Out(index_bits)``
         Index of the pixel in the accumulators or in the output buffer.
+    block_o : ``Out(3)``
+        Block of a STORE in the output buffer.
     flags_o : ``Out(2)``
         Bits 3 and 4 of the instruction: a MATMUL's first and half, a LOAD's target, a STORE's repeat.
     is_end_o : ``Out(1)``
@@ -95,6 +97,7 @@ class Feeder(wiring.Component):
                 "index_o": Out(8),
                 "digit_o": Out(3),
                 "pixel_o": Out(index_bits),
+                "block_o": Out(3),
                 "flags_o": Out(2),
                 "is_end_o": Out(1),
                 "is_pixel_end_o": Out(1),
@@ -102,8 +105,8 @@ class Feeder(wiring.Component):
             }
         )
 
-    def _field(self, name: str):
-        field = Matmul.LAYOUT[name]
+    def _field(self, name: str, layout=Matmul.LAYOUT):
+        field = layout[name]
         return self.instruction_i[field.lsb : field.lsb + field.width]
 
     def elaborate(self, platform):
@@ -158,6 +161,7 @@ class Feeder(wiring.Component):
                 self.index_o.eq(self._field("start")),
                 self.digit_o.eq(0),
                 self.pixel_o.eq(self._field("part")),
+                self.block_o.eq(self._field("block", Store.LAYOUT)),
             ]
         with m.Else():
             with m.If(self.prime_i | self.gather_i | self.entry_i):

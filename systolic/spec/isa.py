@@ -260,7 +260,7 @@ class Store(Instruction):
         "digits": Field(5, 3, 1),
         "count": Field(8, 8, 1),
         "start": Field(16, 8),
-        "block": Field(24, 3),
+        "block": Field(48, 3),
         "base": Field(32, 16),
     }
     WAITS = True
