@@ -132,17 +132,18 @@ class _Fuser:
     def __init__(self, graph: Graph, config: ArrayConfig) -> None:
         self.graph = graph
         self.config = config
-        self.users = graph.users
         self.outputs = frozenset(graph.outputs)
+        self.needed = self._find_needed()
+        # What nobody needs must not keep a value from being fused away.
+        self.users = [[user for user in users if user in self.needed] for users in graph.users]
         self.materialised = self._find_materialised()
 
     def run(self) -> tuple[FusedLayer, ...]:
         """Walk over the nodes in order; each starts a layer, joins one, or needs none."""
         layers: list[FusedLayer] = []
         absorbed: set[int] = set()
-        needed = self._find_needed()
         for node_id, node in self.graph.order():
-            if node_id not in needed or node_id in absorbed:
+            if node_id not in self.needed or node_id in absorbed:
                 continue
             if node_id in self.outputs and isinstance(self.graph.types[node_id].element, AccType):
                 raise UnsupportedError(

@@ -249,7 +249,8 @@ def _folded_bias(
 ) -> NDArray[np.int64]:
     """Bias for unsigned codes, int64 (channels,)."""
     node = graph.nodes[layer.anchor]
-    bias: NDArray[np.int64] = np.zeros(operands[0].weights.shape[2], np.int64)
+    channels: int = operands[0].weights.shape[2]
+    bias = np.zeros(channels, np.int64)
     if isinstance(node, AvgPool2d | GlobalAvgPool):
         return bias + len(operands[0].taps) * operands[0].view.element.q_min
     if layer.requantize is None:
