@@ -16,7 +16,7 @@ from systolic.spec.rounding import (
     TIE_BITS,
 )
 
-__all__ = ["DspMultiplier", "FabricMultiplier"]
+__all__ = ["DspMultiplier", "FabricMultiplier", "delayed"]
 
 LIMB_BITS = 12
 """Multiplier bits per DSP: 28-bit products leave a 32-bit DSP room for the chain's carries."""
@@ -24,11 +24,8 @@ LIMB_BITS = 12
 LOW_BITS = 16
 """Width of the lower, unsigned limb of ``a``."""
 
-ROWS_PER_STAGE = 2
-"""Adder rows between two registers of the fabric multiplier."""
 
-
-def _delay(m: Module, name: str, value: Value, cycles: int) -> Value:
+def delayed(m: Module, name: str, value: Value, cycles: int) -> Value:
     """Value ``cycles`` later, in registers without reset, as DSP blocks have them."""
     for cycle in range(cycles):
         register = Signal(value.shape(), name=f"{name}_{cycle}", reset_less=True)
@@ -70,10 +67,13 @@ class DspMultiplier(wiring.Component):
         Product above the binary point.
     fraction_o : ``Out(25)``
         The bits just below it.
+    increment_o : ``Out(1)``
+        To be added to the result; 0, it is all in there.
     """
 
     LATENCY = 5
     MULTIPLIER_OFFSET = 0
+    CONSTANT_OFFSET = 1
 
     def __init__(self, *, acc_bits: int, cycles: int):
         self._cycles = cycles
@@ -84,6 +84,7 @@ class DspMultiplier(wiring.Component):
                 "constant_i": In(ROUND_BITS + 1),
                 "result_o": Out(signed(acc_bits + 1)),
                 "fraction_o": Out(TIE_BITS),
+                "increment_o": Out(1),
             }
         )
 
@@ -97,15 +98,15 @@ class DspMultiplier(wiring.Component):
         digit = self.multiplier_i.word_select(limb, LIMB_BITS)
         # Inputs that hold for a second cycle are their own first delay.
         delay = cycles - 1 if self._cycles == 1 else max(0, cycles - 2)
-        factor = _delay(m, f"{name}_factor", factor, delay)
-        digit = _delay(m, f"{name}_digit", digit, delay)
+        factor = delayed(m, f"{name}_factor", factor, delay)
+        digit = delayed(m, f"{name}_digit", digit, delay)
         if is_high:
             product = factor.as_signed() * Cat(digit, Const(0, 1)).as_signed()
             # The last sum is a bit shorter than the product and would cut its register.
             product = product.as_unsigned()[: len(product) - (limb == 3)]
         else:
             product = factor * digit
-        return _delay(m, f"{name}_product", product, 1)
+        return delayed(m, f"{name}_product", product, 1)
 
     def elaborate(self, platform):
         m = Module()
@@ -124,7 +125,7 @@ class DspMultiplier(wiring.Component):
         split = 13
         later = self.constant_i[split:]
         if self._cycles == 1:
-            later = _delay(m, "constant", later, 1)
+            later = delayed(m, "constant", later, 1)
         addend_1 = Cat(low[0][LIMB_BITS:], Const(0, 2), self.constant_i[:split])
         addend_2 = Cat(sum_1[4:31], sum_1[31] + later)
         m.d.sync += [
@@ -139,12 +140,12 @@ class DspMultiplier(wiring.Component):
             sum_6.eq(high[2] + _extend(sum_5[4:], len(sum_6))),
         ]
 
-        bits_40 = _delay(m, "bits_40", sum_6[:12], 1)
+        bits_40 = delayed(m, "bits_40", sum_6[:12], 1)
         fraction = Cat(
-            _delay(m, "bits_22", sum_2[6:8], 3),
-            _delay(m, "bits_24", sum_3[:4], 2),
-            _delay(m, "bits_28", sum_4[:8], 2),
-            _delay(m, "bits_36", sum_5[:4], 1),
+            delayed(m, "bits_22", sum_2[6:8], 3),
+            delayed(m, "bits_24", sum_3[:4], 2),
+            delayed(m, "bits_28", sum_4[:8], 2),
+            delayed(m, "bits_36", sum_5[:4], 1),
             bits_40[:7],
         )
         m.d.comb += [self.fraction_o.eq(fraction), self.result_o.eq(Cat(bits_40[7:], sum_7))]
@@ -162,12 +163,14 @@ def _extend(bits: Value, width: int) -> Value:
 class FabricMultiplier(wiring.Component):
     """Product in logic cells, ``48 / cycles`` multiplier bits (a digit) per cycle, lowest first.
 
-    One adder row per bit of the digit, two rows between registers, then a shifting accumulator::
+    One adder row per bit of the digit, a register after each but the first, then a shifting
+    accumulator::
 
         product = (product >> digit_bits) + a * digit
 
-    The rounding constant enters as the row's first addend, digit by digit. Latency
-    :attr:`LATENCY` cycles, throughput one result per ``cycles``. There is no flow control.
+    The rounding constant is added serially to the digits that leave the accumulator; what its carry
+    is in the end, the parent adds to the result. Latency :attr:`LATENCY` cycles, throughput one
+    result per ``cycles``. There is no flow control.
 
     Parameters
     ----------
@@ -185,11 +188,13 @@ class FabricMultiplier(wiring.Component):
     multiplier_i : ``In(48)``
         Multiplier, in cycle -1.
     constant_i : ``In(17)``
-        Rounding constant, at most ``3 << 15``, in cycle 1.
+        Rounding constant, at most ``3 << 15``, in cycle :attr:`CONSTANT_OFFSET`.
     result_o : ``Out(signed(acc_bits + 1))``
-        Product above the binary point.
+        Product without the rounding constant, above the binary point.
     fraction_o : ``Out(25)``
         The bits just below it.
+    increment_o : ``Out(1)``
+        To be added to the result: the rounding constant's carry.
     """
 
     MULTIPLIER_OFFSET = -1
@@ -197,8 +202,9 @@ class FabricMultiplier(wiring.Component):
     def __init__(self, *, acc_bits: int, cycles: int):
         self._cycles = cycles
         self._digit_bits = MULTIPLIER_BITS // cycles
-        self._stages = -(-self._digit_bits // ROWS_PER_STAGE)
+        self._stages = max(1, self._digit_bits - 1)
         self.LATENCY = cycles + self._stages
+        self.CONSTANT_OFFSET = 1 + self._stages
         super().__init__(
             {
                 "start_i": In(1),
@@ -207,6 +213,7 @@ class FabricMultiplier(wiring.Component):
                 "constant_i": In(ROUND_BITS + 1),
                 "result_o": Out(signed(acc_bits + 1)),
                 "fraction_o": Out(TIE_BITS),
+                "increment_o": Out(1),
             }
         )
 
@@ -219,20 +226,20 @@ class FabricMultiplier(wiring.Component):
             m.d.sync += step.eq(0)
         with m.Elif(self.start_i | (step != 0)):
             m.d.sync += step.eq(step + 1)
-        digit = _delay(m, "digit", self.multiplier_i.word_select(step, width), 1)
-        constant = Cat(Const(0, ROUND_POSITION), self.constant_i, Const(0, 1))
-        carry = _delay(m, "constant", constant.word_select(step, width), 1)
+        digit = delayed(m, "digit", self.multiplier_i.word_select(step, width), 1)
 
-        factor, row = self.a_i, Cat(carry, Const(0, 1)).as_signed()
-        for bit in range(width):
-            # row grows by a bit with each row; Mux(bit, x + y, x) is one logic cell per bit
-            row = Mux(digit[bit], row + (factor << bit), row)
-            if bit % ROWS_PER_STAGE == ROWS_PER_STAGE - 1 or bit == width - 1:
-                row = _delay(m, f"row_{bit}", row, 1)
-                if bit < width - 1:
-                    factor = _delay(m, f"factor_{bit}", factor, 1)
-                    digit = _delay(m, f"digit_{bit}", digit, 1)
-        is_first = _delay(m, "is_first", step == 0, 1 + self._stages)
+        factor = self.a_i
+        row = Mux(digit[0], factor, 0)
+        for bit in range(1, max(width, 2)):
+            if bit < width:
+                # Mux(bit, x + y, x) is one logic cell per bit
+                row = Mux(digit[bit], row + (factor << bit), row)
+            row = delayed(m, f"row_{bit}", row, 1)
+            if bit < width - 1:
+                factor = delayed(m, f"factor_{bit}", factor, 1)
+                digit = delayed(m, f"digit_{bit}", digit, 1)
+        starts = delayed(m, "starts", step == 0, self._stages)
+        is_first = delayed(m, "is_first", starts, 1)
 
         product = Signal(signed(len(self.a_i) + width), reset_less=True)
         rest = product[width:].as_signed()
@@ -245,4 +252,19 @@ class FabricMultiplier(wiring.Component):
             self.result_o.eq(product[width - 1 :].as_signed()),
             self.fraction_o.eq(below[len(below) - TIE_BITS :]),
         ]
+        self._build_increment(m, product[:width], starts, is_first)
         return m
+
+    def _build_increment(self, m: Module, leaving: Value, starts: Value, is_first: Value) -> None:
+        """Add the rounding constant to the digits that leave."""
+        step, carry = Signal(range(self._cycles)), Signal()
+        m.d.sync += step.eq(Mux(starts, 0, step + 1))
+        constant = Cat(Const(0, ROUND_POSITION), self.constant_i, Const(0, 1))
+        addend = delayed(m, "addend", constant.word_select(step, len(leaving)), 1)
+        total = Signal(len(leaving) + 1)
+        carried = Cat(Const(1, 1), leaving) + Cat(carry, addend)
+        m.d.comb += total.eq(carried[1:])
+        m.d.sync += carry.eq(total[-1] & ~is_first)
+        # The last digit's top bit is the result's lowest, and the constant's is 0 there: what came
+        # in as its carry is the sum's difference.
+        m.d.comb += self.increment_o.eq(total[-2] ^ leaving[-1])

@@ -6,7 +6,7 @@ from amaranth import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from systolic.multiplier import DspMultiplier, FabricMultiplier
+from systolic.multiplier import DspMultiplier, FabricMultiplier, delayed
 from systolic.spec.rounding import MULTIPLIER_BITS, ROUND_BITS, Rounding
 
 __all__ = ["Requantizer"]
@@ -145,7 +145,8 @@ class Requantizer(wiring.Component):
     @property
     def round_offset(self) -> int:
         """Cycle of a slot from which ``round_i`` is needed."""
-        return 2
+        # a register before the multiplier needs it
+        return 2 + self._multiplier.CONSTANT_OFFSET - 1
 
     def elaborate(self, platform):
         m = Module()
@@ -161,9 +162,10 @@ class Requantizer(wiring.Component):
         # Cycle 1: the bias, once for all parts.
         m.d.sync += value.eq(joined + self.bias_i)
 
-        # Cycle 2: the rounding constant takes the sign. The sum is R, or R - 1 with the carry that
+        # Then the rounding constant takes the sign. The sum is R, or R - 1 with the carry that
         # tells 0 from the rest; inverted, R - 1 is -R.
-        sign = value[-1].replicate(ROUND_BITS)
+        is_negative = delayed(m, "is_negative", value[-1], multiplier.CONSTANT_OFFSET - 1)
+        sign = is_negative.replicate(ROUND_BITS)
         adjusted = Signal(ROUND_BITS + 1)
         constant = Signal(ROUND_BITS + 1)
         m.d.comb += adjusted.eq(self.round_i + sign)
@@ -200,15 +202,17 @@ class Requantizer(wiring.Component):
         result = self._multiplier.result_o
         # The lowest bits decide, unless the others differ from the sign.
         narrow, rest = result[: CODE_BITS + 1].as_signed(), result[CODE_BITS:]
-        is_negative, is_wide, rounds_up = result[-1], rest.any() & ~rest.all(), Const(0, 1)
+        is_negative, is_wide = result[-1], rest.any() & ~rest.all()
+        rounds_up = self._multiplier.increment_o
         if self._can_onnx:
             fraction = self._multiplier.fraction_o
-            stage = Signal(len(narrow) + 5)
+            stage = Signal(len(narrow) + 6)
             differs = self._differs_from_tie(result, fraction)
-            m.d.sync += stage.eq(Cat(narrow, is_negative, is_wide, fraction[-1], differs))
-            narrow, is_negative = stage[: len(narrow)].as_signed(), stage[-5]
-            is_wide, half, differs = stage[-4], stage[-3], stage[-2:].any()
-            rounds_up = is_onnx & Mux(differs, half, narrow[0])
+            half = fraction[-1]
+            m.d.sync += stage.eq(Cat(narrow, is_negative, is_wide, rounds_up, half, differs))
+            narrow, is_negative, is_wide = stage[: len(narrow)].as_signed(), stage[-6], stage[-5]
+            rounds_up, half, differs = stage[-4], stage[-3], stage[-2:].any()
+            rounds_up |= is_onnx & Mux(differs, half, narrow[0])
 
         # Last but one cycle. Stored inverted, since lo + ~total carries if total < lo.
         total = Signal(CODE_BITS + 2)
