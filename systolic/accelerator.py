@@ -146,7 +146,8 @@ class Accelerator(wiring.Component):
         config = self._config
         m.submodules.parameters = parameters = ParameterMemory(word_bits=config.word_bits)
         m.submodules.requantizer = requantizer = Requantizer(
-            acc_bits=config.acc_bits,
+            # DSP blocks are as wide as they are: a narrower product would not even pack as well.
+            acc_bits=32 if config.multiplier == "dsp" else config.acc_bits,
             weight_bits=config.weight_bits,
             cycles=config.requantize_cycles,
             style=config.multiplier,

@@ -12,8 +12,8 @@ from systolic.spec.registers import Status
 class Sequencer(wiring.Component):
     """In-order execution of a program; the cycles of every instruction are in :mod:`systolic.spec.timing`.
 
-    The instruction is decoded straight from the scratchpad's output, which stays as long as nothing
-    else is read; only narrow words need registers for the earlier parts of an instruction.
+    The fields of an instruction are taken straight from the scratchpad's output, which stays as long
+    as nothing else is read; only narrow words need registers for the earlier parts of it.
 
     Parameters
     ----------
@@ -143,25 +143,28 @@ class Sequencer(wiring.Component):
                 m.next = "DECODE"
 
     def _build_decode(self, m: Module) -> None:
-        opcode = self.instruction_o[:3]
-        # A LOAD of offsets is the one whose class and instance disagree about waiting.
-        is_offsets = (opcode == Opcode.LOAD) & (self.instruction_o[3:5] == LoadTarget.OFFSETS)
-        waits = Signal()
-        waiting = [code for code, cls in INSTRUCTIONS.items() if cls.WAITS]
-        m.d.comb += waits.eq(opcode.matches(*(int(code) for code in waiting)) & ~is_offsets)
-        halt = Sync.LAYOUT["halt"].lsb
+        opcode, waits, halt = Signal(3), Signal(), Signal()
         with m.State("DECODE"):
+            # The instruction stays where it is. What decides is taken into registers first, as the
+            # way out of the scratchpad is long.
+            code = self.instruction_o[:3]
+            is_offsets = (code == Opcode.LOAD) & (self.instruction_o[3:5] == LoadTarget.OFFSETS)
+            waiting = [int(op) for op, cls in INSTRUCTIONS.items() if cls.WAITS]
+            m.d.sync += [
+                opcode.eq(code),
+                waits.eq(code.matches(*waiting) & ~is_offsets),
+                halt.eq(self.instruction_o[Sync.LAYOUT["halt"].lsb]),
+            ]
+            m.next = "EXECUTE"
+        with m.State("EXECUTE"):
             m.d.comb += self.decode_o.eq(1)
             with m.If(~(waits & self.drain_busy_i)), m.Switch(opcode):
                 with m.Case(Opcode.SYNC):
-                    with m.If(self.instruction_o[halt] | self.step_i):
+                    m.next = "FETCH"
+                    with m.If(halt | self.step_i):
                         m.d.comb += self.stopped_o.eq(1)
-                        m.d.comb += self.status_o.eq(
-                            Mux(self.instruction_o[halt], Status.HALTED, Status.PAUSED)
-                        )
+                        m.d.comb += self.status_o.eq(Mux(halt, Status.HALTED, Status.PAUSED))
                         m.next = "IDLE"
-                    with m.Else():
-                        m.next = "FETCH"
                 with m.Case(Opcode.LOAD):
                     m.d.comb += self.jump_o.eq(1)
                     m.next = "LOAD_FIRST"

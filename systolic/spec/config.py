@@ -226,8 +226,8 @@ class ArrayConfig:
 
     @property
     def fetch_cycles(self) -> int:
-        """Cycles of an instruction before its action: fetch its words, decode."""
-        return self.instruction_words + 1
+        """Cycles of an instruction before its action: fetch its words, decode, execute."""
+        return self.instruction_words + 2
 
     @property
     def weight_cycles(self) -> int:

@@ -34,7 +34,7 @@ class Machine:
 
 
 def action_cycles(instruction: Instruction, config: ArrayConfig) -> int:
-    """Cycles the mover is held by an instruction after its decode cycle."""
+    """Cycles the mover is held by an instruction after its execute cycle."""
     match instruction:
         case Load(target=LoadTarget.PARAMETERS):
             return 1 + instruction.count * config.parameter_words
@@ -48,25 +48,25 @@ def action_cycles(instruction: Instruction, config: ArrayConfig) -> int:
 
 
 def drain_cycles(instruction: Drain, interval: int, config: ArrayConfig) -> int:
-    """Cycles from the one after a DRAIN's decode until the drain engine is idle again."""
+    """Cycles from the one after a DRAIN's execution until the drain engine is idle again."""
     slots = instruction.count * instruction.cols * instruction.window * instruction.parts
     return config.flush_cycles + slots * interval + config.drain_latency
 
 
 def advance(machine: Machine, instruction: Instruction, config: ArrayConfig) -> Machine:
     """Machine after one instruction."""
-    decode = machine.cycle + config.fetch_cycles - 1
+    execute = machine.cycle + config.fetch_cycles - 1
     if instruction.waits:
-        decode = max(decode, machine.drain_free)
+        execute = max(execute, machine.drain_free)
     drain_free, interval, busy = machine.drain_free, machine.interval, machine.busy_cycles
     match instruction:
         case Drain():
-            drain_free = decode + 1 + drain_cycles(instruction, interval, config)
+            drain_free = execute + 1 + drain_cycles(instruction, interval, config)
         case Output():
             interval = instruction.interval
         case Matmul():
             busy += instruction.count * instruction.digits
-    return Machine(decode + 1 + action_cycles(instruction, config), drain_free, interval, busy)
+    return Machine(execute + 1 + action_cycles(instruction, config), drain_free, interval, busy)
 
 
 def program_cycles(instructions: Iterable[Instruction], config: ArrayConfig) -> list[Machine]:
