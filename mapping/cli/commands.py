@@ -1,0 +1,162 @@
+"""The mapper's verbs: compile, listing, info."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from mapping.cli.display import facts, print_table, shape_text, table, time_text
+from mapping.cli.failure import reported
+from mapping.cli.main import verbose_option
+from mapping.cli.subject import (
+    ALIASES,
+    config_json,
+    config_option,
+    load_config,
+    load_subject,
+    to_program,
+)
+from mapping.errors import ProgramError
+from mapping.network import Network
+from mapping.networks import network_names
+from mapping.presets import PRESETS
+from mapping.program import Program
+from systolic.spec.config import ArrayConfig
+
+clock_option = click.option(
+    "--clock-mhz",
+    type=click.FloatRange(min=0, min_open=True, max=1e6),
+    help="Also show cycles as time at this clock.",
+)
+
+
+@click.command("compile")
+@click.argument("network")
+@config_option
+@click.option("-o", "--output", "target", type=click.Path(dir_okay=False, path_type=Path),
+              help="Program file to write.")  # fmt: skip
+@clock_option
+@verbose_option
+def compile_command(
+    network: str, config_name: str | None, target: Path | None, clock_mhz: float | None
+) -> None:
+    """Compile NETWORK to a program, and show what it takes."""
+    subject = load_subject(network)
+    if not isinstance(subject, Network):
+        raise click.UsageError(f"{network} is a program already: see it with systolic info")
+    if target is not None and not target.parent.is_dir():
+        raise click.UsageError(f"the folder of {target} does not exist")
+    program = to_program(subject, network, config_name)
+    show_program(program, clock_mhz)
+    if target is not None:
+        with reported(OSError, ProgramError):
+            program.save(target)
+        facts(written=f"{target}, {target.stat().st_size:,} bytes")
+
+
+@click.command("listing")
+@click.argument("subject")
+@config_option
+@verbose_option
+def listing_command(subject: str, config_name: str | None) -> None:
+    """Print the instructions of SUBJECT, a program or a network to be compiled."""
+    program = to_program(load_subject(subject), subject, config_name)
+    with reported(ProgramError):
+        for line in program.listing():
+            click.echo(line)
+
+
+@click.command("info")
+@click.argument("subject", required=False)
+@verbose_option
+def info_command(subject: str | None) -> None:
+    """Describe SUBJECT: a network, a program, a preset or a configuration in a .json file.
+
+    Without one, name the networks and presets that are included.
+    """
+    if subject is None:
+        _show_names()
+    elif subject in PRESETS or subject.endswith(".json"):
+        _show_config(load_config(subject))
+    else:
+        loaded = load_subject(subject)
+        if isinstance(loaded, Network):
+            _show_network(loaded)
+        else:
+            show_program(loaded, None)
+
+
+def show_program(program: Program, clock_mhz: float | None) -> None:
+    """Print a program's layers, cycles and memory."""
+    layers = table(
+        f"{program.name} on {program.config}",
+        "<layer", "output", "MACs", "instr.", "cycles", "busy", "util.", "<bound by",
+    )  # fmt: skip
+    for layer in program.layers:
+        layers.add_row(
+            layer.name, shape_text(layer.out_shape), f"{layer.macs:,}", f"{layer.instructions:,}",
+            f"{layer.cycles:,}", f"{layer.busy_cycles:,}", f"{layer.utilisation:.1%}", layer.bound,
+        )  # fmt: skip
+    layers.add_section()
+    layers.add_row(
+        "total", "", f"{program.macs:,}", f"{program.instruction_count:,}", f"{program.cycles:,}",
+        f"{sum(layer.busy_cycles for layer in program.layers):,}", "", "",
+    )  # fmt: skip
+    print_table(layers)
+    config = program.config
+    words = len(program.image) // config.word_bytes
+    used = program.load_address + words
+    facts(
+        memory=f"{used:,} of {config.scratchpad_words:,} words of {config.word_bits} bits "
+        f"({used / config.scratchpad_words:.0%}): activations {program.load_address:,}, "
+        f"weights and code {words:,}",
+        cycles=f"{program.cycles:,} per image",
+    )
+    if clock_mhz is not None:
+        facts(time=time_text(program.cycles, clock_mhz))
+
+
+def _show_network(network: Network) -> None:
+    info = network.info
+    graph = network.graph
+    nodes = table(info.name or "network", "node", "<kind", "<name", "<inputs", "<result", "MACs")
+    for index, node in graph.order():
+        nodes.add_row(
+            str(index), node.KIND, node.name, ", ".join(map(str, node.inputs)),
+            str(graph.types[index]), f"{graph.macs(index):,}" if graph.macs(index) else "",
+        )  # fmt: skip
+    nodes.add_section()
+    nodes.add_row("", "total", "", "", "", f"{graph.total_macs:,}")
+    print_table(nodes)
+    facts(
+        about=info.description or "-",
+        labels=", ".join(info.labels) or "-",
+        outputs=", ".join(f"node {index}" for index in graph.outputs),
+        weights=f"{graph.total_weights:,}",
+        scale=f"{info.input_scale:g} per step of the input",
+    )
+    if info.float_accuracy is not None:
+        facts(accuracy=f"{info.float_accuracy:.1%} in float, before quantization")
+
+
+def _show_config(config: ArrayConfig) -> None:
+    click.echo(config_json(config))
+    facts(
+        name=str(config),
+        digest=config.digest.hex(),
+        rate=f"{config.rows * config.cols / config.max_digits:g} MACs per cycle with 8-bit "
+        f"activations, {config.rows * config.cols} with {config.digit_bits}-bit ones",
+        memory=f"{config.scratchpad_words:,} words of {config.word_bits} bits, "
+        f"{config.scratchpad_words * config.word_bytes:,} bytes",
+    )
+
+
+def _show_names() -> None:
+    facts(networks=", ".join((*ALIASES, *network_names())))
+    presets = table("presets", "<name", "<array", "<other than default")
+    defaults = asdict(ArrayConfig())
+    for name, config in PRESETS.items():
+        fields = asdict(config).items()
+        changed = ", ".join(f"{key} {value}" for key, value in fields if value != defaults[key])
+        presets.add_row(name, str(config), changed or "-")
+    print_table(presets)

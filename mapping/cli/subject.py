@@ -1,0 +1,155 @@
+"""What a user names on the command line: networks, programs and configurations."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from mapping import network as network_file
+from mapping.cli.display import busy
+from mapping.cli.failure import Failure, reported
+from mapping.compiler import compile_network
+from mapping.errors import MappingError, ProgramError
+from mapping.network import Network, NetworkFileError, load_network
+from mapping.networks import load_included, network_names
+from mapping.presets import DEFAULT_PRESET, PRESETS
+from mapping.program import Program
+from mapping.program import file as program_file
+from systolic.spec.config import ArrayConfig, ConfigError
+
+ALIASES: Final = {"digits": "digits_int8"}
+CONFIG_MAX_BYTES: Final = 1 << 16
+
+
+def config_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--config`` to a command, which receives the text or None."""
+    return click.option(
+        "--config", "config_name", metavar="CONFIG",
+        help=f"A preset ({', '.join(PRESETS)}) or a JSON file; a network's default is "
+        f"{DEFAULT_PRESET}, a program's the one it was compiled for.",
+    )(command)  # fmt: skip
+
+
+def load_config(text: str) -> ArrayConfig:
+    """Configuration of a preset's name or a JSON file.
+
+    Raises
+    ------
+    click.UsageError
+        If there is no such preset or file.
+    Failure
+        If the file does not hold a legal configuration.
+    """
+    if text in PRESETS:
+        return PRESETS[text]
+    path = _existing(text, f"a preset ({', '.join(PRESETS)})")
+    with reported(OSError), path.open("rb") as file:
+        data = file.read(CONFIG_MAX_BYTES + 1)
+    if len(data) > CONFIG_MAX_BYTES:
+        raise Failure(f"{path}: a configuration has at most {CONFIG_MAX_BYTES} bytes")
+    with reported(ConfigError, UnicodeDecodeError, about=text):
+        return ArrayConfig.from_json(data.decode())
+
+
+def load_subject(text: str) -> Network | Program:
+    """Network or program of an included network's name or a file, told apart by its first bytes.
+
+    Raises
+    ------
+    click.UsageError
+        If there is no such network or file.
+    Failure
+        If the file is neither, or is damaged.
+    """
+    name = ALIASES.get(text, text)
+    if name in network_names():
+        return load_included(name)
+    path = _existing(text, f"an included network ({', '.join((*ALIASES, *network_names()))})")
+    with reported(OSError, NetworkFileError, ProgramError):
+        with path.open("rb") as file:
+            magic = file.read(len(network_file.MAGIC))
+        if magic == network_file.MAGIC:
+            return load_network(path)
+        if magic == program_file.MAGIC:
+            return Program.load(path)
+    raise Failure(f"{path}: neither a network nor a program file (its first bytes are {magic!r})")
+
+
+def _existing(text: str, otherwise: str) -> Path:
+    path = Path(text)
+    if path.is_dir():
+        raise click.UsageError(f"{text} is a folder, not a file")
+    if not path.exists():
+        raise click.UsageError(f"{text!r} is neither {otherwise} nor a file")
+    return path
+
+
+def to_program(subject: Network | Program, name: str, config_name: str | None) -> Program:
+    """Program of a subject: compiled, or checked to be for the configuration that is named.
+
+    Parameters
+    ----------
+    subject : Network or Program
+        What was loaded.
+    name : str
+        How the user named it.
+    config_name : str or None
+        How the user named a configuration.
+
+    Raises
+    ------
+    Failure
+        If the network does not fit, or the program is for another configuration.
+    """
+    if isinstance(subject, Network):
+        config = load_config(config_name or DEFAULT_PRESET)
+        title = subject.info.name or Path(name).stem
+        with busy(f"compiling {title}"), reported(MappingError, about=title):
+            return compile_network(subject.graph, config, name=title)
+    if config_name is not None:
+        check_config(subject, name, load_config(config_name), config_name)
+    return subject
+
+
+def check_config(program: Program, name: str, config: ArrayConfig, config_name: str) -> None:
+    """Refuse a program that was compiled for another configuration, naming the fields."""
+    if program.config.digest == config.digest:
+        return
+    made, wanted = asdict(program.config), asdict(config)
+    fields = [f"{key} {made[key]}, not {wanted[key]}" for key in made if made[key] != wanted[key]]
+    raise Failure(
+        f"{name}: compiled for another configuration than {config_name} "
+        f"({'; '.join(fields)}): compile the network again"
+    )
+
+
+def load_inputs(paths: tuple[str, ...]) -> tuple[NDArray[Any], ...]:
+    """Arrays of ``.npy`` files; nothing in them is ever executed.
+
+    Raises
+    ------
+    click.UsageError
+        If a file is missing.
+    Failure
+        If a file does not hold one array.
+    """
+    arrays: list[NDArray[Any]] = []
+    for text in paths:
+        path = _existing(text, "an .npy file")
+        # Mapped, not read: a hostile header cannot ask for more memory than the file has bytes.
+        with reported(OSError, ValueError, EOFError, about=text):
+            array: Any = np.load(path, mmap_mode="r", allow_pickle=False)
+        if not isinstance(array, np.ndarray):
+            raise Failure(f"{text}: must hold one array (.npy), not several")
+        arrays.append(array)
+    return tuple(arrays)
+
+
+def config_json(config: ArrayConfig) -> str:
+    """Configuration as readable JSON, which ``--config`` takes."""
+    return json.dumps(asdict(config), indent=2)
