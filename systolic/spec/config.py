@@ -47,7 +47,7 @@ class ArrayConfig:
         Bits of the two's complement weight a PE holds.
     digit_bits : int, 1..8
         Activation bits consumed per cycle.
-    pe_cols : int, 1..8
+    pe_cols : int, 1..8, power of two
         Columns per PE: a PE holds that many weights and passes its activation register on only behind
         them. Divides ``cols``. More make the array denser, fewer make its wires shorter.
     acc_bits : int, 16..32
@@ -100,7 +100,7 @@ class ArrayConfig:
         self._check_range("cols", 1, 32)
         self._check_range("weight_bits", 1, 8)
         self._check_range("digit_bits", 1, 8)
-        self._check_range("pe_cols", 1, 8)
+        self._check_range("pe_cols", 1, 8, power_of_two=True)
         self._check_range("acc_bits", 16, 32)
         self._check_range("acc_depth", 16, 256, power_of_two=True)
         self._check_range("scratchpad_words", 64, 65536)
