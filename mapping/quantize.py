@@ -173,10 +173,11 @@ def hardware_parameters_average(window: int) -> tuple[int, int]:
     """Multiplier and rounding constant of TFLite's average over ``window`` elements.
 
     The hardware then computes ``sign(s) * ((|s| + n // 2) // n)`` for every int32 sum ``s``: with
-    ``n = window`` and ``M = ceil(2**47 / n)``, its ``y = floor(s / n + 1/2 + e)`` for positive sums
-    and ``ceil(s / n - 1/2 - e)`` for negative ones, where ``0 < e <= 2**-17 + 2**-16``: the rounding
-    constant gives ``2**-17``, the multiplier's excess at most ``|s| * 2**-47``. Both are the wanted
-    result while ``e < 1 / (2 * n)``, as ``s / n + 1/2`` is a multiple of that.
+    ``n = window`` and ``M = ceil(2**47 / n)``, its magnitude is ``floor(|s| / n + 1/2 + e)`` for
+    positive sums and ``ceil(|s| / n - 1/2 + e)`` for negative ones. The rounding constant gives
+    ``2**-17`` of ``e``, the multiplier's excess at most ``|s| * 2**-47``, so that
+    ``0 < e < 2**-17 + 2**-16``. Both are the wanted result while ``e < 1 / (2 * n)``, as
+    ``|s| / n + 1/2`` is a multiple of that.
 
     Parameters
     ----------

@@ -46,7 +46,9 @@ class DspMultiplier(wiring.Component):
     the inputs must hold for so long: this stands in for delay registers. There is no flow control.
 
     Yosys packs products, their registers and sums into ``SB_MAC16`` only if their widths are exact
-    and no register that is to go inside has a constant bit.
+    and no register that is to go inside has a constant bit. Two sums per cycle are the most for
+    45 MHz on UP5K: icestorm gives a DSP's adder 3.9 ns, and wires between DSPs came out at 4 to 7 ns.
+    nextpnr (0.11) does not see these paths, it takes all ports of a DSP for registered.
 
     Parameters
     ----------
@@ -113,12 +115,15 @@ class DspMultiplier(wiring.Component):
         low = [self._product(m, is_high=False, limb=n, cycles=(1, 1, 2, 3)[n]) for n in range(4)]
         high = [self._product(m, is_high=True, limb=n, cycles=(2, 3, 4, 4)[n]) for n in range(4)]
 
-        # sum_n has the weight 2**(0, 12, 16, 24, 28, 36, 40, 52)[n]; the odd ones are registered.
-        # Addends are sign-extended by hand. It keeps an unsigned product's sum within 32 bits, and it
-        # keeps yosys from packing an addend's register, the last sum's, into the next DSP as well
-        # (it would then lose the sum).
-        sum_1, sum_3, sum_5 = (Signal(w, name=n, reset_less=True) for n, w in _ODD_SUMS)
-        sum_2, sum_4, sum_6 = Signal(signed(32)), Signal(29), Signal(29)
+        # sum_n has the weight 2**(0, 12, 16, 24, 28, 36, 40, 52)[n]. Addends are sign-extended by
+        # hand: an unsigned product's sum then stays within 32 bits, and yosys does not pack an
+        # addend's register, the last sum's, into the next DSP as well (it would lose the sum).
+        sum_1 = Signal(32, reset_less=True)
+        sum_2 = Signal(signed(32))
+        sum_3 = Signal(30, reset_less=True)
+        sum_4 = Signal(29)
+        sum_5 = Signal(30, reset_less=True)
+        sum_6 = Signal(29)
         sum_7 = Signal(28, reset_less=True)
         # The rounding constant's weight is 2**30. Its low 13 bits lie free above the addend of
         # sum_1, the rest is added to that of sum_2.
@@ -150,9 +155,6 @@ class DspMultiplier(wiring.Component):
         )
         m.d.comb += [self.fraction_o.eq(fraction), self.result_o.eq(Cat(bits_40[7:], sum_7))]
         return m
-
-
-_ODD_SUMS = (("sum_1", 32), ("sum_3", 30), ("sum_5", 30))
 
 
 def _extend(bits: Value, width: int) -> Value:

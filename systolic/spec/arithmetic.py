@@ -89,7 +89,7 @@ def requantize_tflite(acc: ArrayLike, multiplier: ArrayLike, shift: ArrayLike) -
 
     mask = (np.int64(1) << right) - 1
     threshold = (mask >> 1) + (high < 0)
-    return (high >> right) + ((high & mask) > threshold)
+    return (high >> right) + ((high & mask) > threshold).astype(np.int64)
 
 
 def requantize_onnx(acc: ArrayLike, scale: ArrayLike) -> IntArray:
