@@ -1,0 +1,35 @@
+"""Pixel tiles: every pixel once, never more than fit."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mapping.scheduling.tiling import Tiling, candidate_tails, candidate_tilings
+
+
+@given(height=st.integers(1, 40), width=st.integers(1, 300), capacity=st.integers(1, 256))
+def test_every_candidate_covers_every_pixel_once(height: int, width: int, capacity: int) -> None:
+    candidates = candidate_tilings(height, width, capacity)
+    assert candidates
+    for tiles in candidates:
+        assert max(map(len, tiles)) <= capacity
+        np.testing.assert_array_equal(np.sort(np.concatenate(tiles)), np.arange(height * width))
+
+
+@given(pixels=st.integers(1, 256))
+def test_tails_are_the_last_tile_in_its_order(pixels: int) -> None:
+    tile = np.arange(pixels)[::-1]
+    tails = candidate_tails(tile)
+    assert len(tails[0]) == 1
+    for tail in tails:
+        assert min(map(len, tail)) > 0
+        np.testing.assert_array_equal(np.concatenate(tail), tile)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "tail", "text"),
+    [([4, 4], [4], "m 2 x 4"), ([4, 3], [2, 1], "m 4+3, tail 2+1")],
+)
+def test_a_tiling_reads_well(sizes: list[int], tail: list[int], text: str) -> None:
+    assert str(Tiling(tuple(map(np.arange, sizes)), tuple(map(np.arange, tail)))) == text
