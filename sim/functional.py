@@ -30,7 +30,7 @@ from systolic.spec.layout import (
     unpack_weights,
     unpack_words,
 )
-from systolic.spec.registers import Registers, identity
+from systolic.spec.registers import COUNTER_BITS, Registers, identity
 from systolic.spec.rounding import Rounding
 from systolic.spec.timing import Machine, advance
 
@@ -157,7 +157,10 @@ class FunctionalSimulator:
             machine = advance(machine, instruction, self.config)
             addr += self.config.instruction_words
             if isinstance(instruction, Sync) and (step or instruction.halt):
-                cycles, busy = machine.cycle % (1 << 32), machine.busy_cycles % (1 << 32)
+                cycles, busy = (
+                    machine.cycle % (1 << COUNTER_BITS),
+                    machine.busy_cycles % (1 << COUNTER_BITS),
+                )
                 marks.append(Registers(identity(self.config), cycles, busy))
                 if instruction.halt:
                     return marks

@@ -59,8 +59,7 @@ class Accelerator(wiring.Component):
         m.submodules.drain = drain = Drain(
             addr_bits=config.acc_addr_bits,
             cols=config.cols,
-            flush_cycles=config.flush_cycles,
-            tail_cycles=config.drain_latency,
+            wait_cycles=config.drain_wait_cycles,
         )
         m.submodules.out_buffer = out_buffer = OutBuffer(
             rows=config.rows,

@@ -11,9 +11,10 @@ from systolic.spec.isa import Output
 class Drain(wiring.Component):
     """Counters of a DRAIN instruction.
 
-    After ``flush_cycles`` (the last sums are still on their way down) every ``interval`` cycles make
-    a slot: one accumulator of one column. ``slot_o`` marks a slot's first cycle; addresses and flags
-    hold for the whole slot. ``tail_cycles`` after the last slot the engine is idle again.
+    After ``wait_cycles`` (the last sums are still on their way down) every ``interval`` cycles make a
+    slot: one accumulator of one column. ``slot_o`` marks a slot's first cycle; addresses and flags
+    hold for the whole slot. ``wait_cycles`` after the last slot (the last results are still on their
+    way out) the engine is idle again.
 
     Parameters
     ----------
@@ -21,7 +22,7 @@ class Drain(wiring.Component):
         Bits of an accumulator's address in its half.
     cols : int
         Columns.
-    flush_cycles, tail_cycles : int
+    wait_cycles : int
         Cycles before the first and after the last slot.
 
     Members
@@ -46,9 +47,8 @@ class Drain(wiring.Component):
         Whether the slot is the first or last part of its value.
     """
 
-    def __init__(self, *, addr_bits: int, cols: int, flush_cycles: int, tail_cycles: int):
-        self._flush_cycles = flush_cycles
-        self._tail_cycles = tail_cycles
+    def __init__(self, *, addr_bits: int, cols: int, wait_cycles: int):
+        self._wait_cycles = wait_cycles
         super().__init__(
             {
                 "instruction_i": In(64),
@@ -74,14 +74,14 @@ class Drain(wiring.Component):
         with m.If(self.output_en_i):
             m.d.sync += interval.eq(self._field("interval", Output.LAYOUT))
 
-        timer = Signal(range(max(1 << len(interval), self._flush_cycles, self._tail_cycles)))
+        timer = Signal(range(max(1 << len(interval), self._wait_cycles)))
         slot_ends, is_last = Signal(), Signal()
         m.d.comb += self.busy_o.eq(1)
         m.d.sync += [timer.eq(timer - 1), self.slot_o.eq(0)]
         with m.FSM():
             with m.State("IDLE"):
                 m.d.comb += self.busy_o.eq(0)
-                m.d.sync += timer.eq(self._flush_cycles - 1)
+                m.d.sync += timer.eq(self._wait_cycles - 1)
                 with m.If(self.start_i):
                     m.next = "FLUSH"
             with m.State("FLUSH"), m.If(timer == 0):
@@ -91,7 +91,7 @@ class Drain(wiring.Component):
                 m.d.comb += slot_ends.eq(1)
                 m.d.sync += [timer.eq(interval), self.slot_o.eq(1)]
                 with m.If(is_last):
-                    m.d.sync += [timer.eq(self._tail_cycles - 1), self.slot_o.eq(0)]
+                    m.d.sync += [timer.eq(self._wait_cycles - 1), self.slot_o.eq(0)]
                     m.next = "TAIL"
             with m.State("TAIL"), m.If(timer == 0):
                 m.next = "IDLE"

@@ -1,11 +1,12 @@
 """The host's commands: bytes to and from the scratchpad, runs, registers."""
 
-from amaranth import Array, Const, Module, Mux, Signal
+from amaranth import Array, Cat, Const, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from systolic.spec.config import UNIT_BITS, ArrayConfig
 from systolic.spec.registers import (
+    COUNTER_BITS,
     FLAG_RESUME,
     FLAG_STEP,
     HEADER_BYTES,
@@ -181,14 +182,13 @@ class HostPort(wiring.Component):
                 m.next = "DISPATCH"
 
     def _build_registers(self, m: Module, index: Signal, resume: Signal):
-        cycles, busy_cycles = Signal(32), Signal(32)
+        cycles, busy_cycles = Signal(COUNTER_BITS), Signal(COUNTER_BITS)
         with m.If(self.run_o & ~resume):
             m.d.sync += [cycles.eq(0), busy_cycles.eq(0)]
         with m.Elif(self.running_i):
             m.d.sync += [cycles.eq(cycles + 1), busy_cycles.eq(busy_cycles + self.stream_i)]
         rom = Array(Const(byte, 8) for byte in identity(self._config))
-        counters = Signal(64)
-        m.d.comb += counters.eq(cycles | busy_cycles << 32)
+        counters = Cat(cycles, busy_cycles)
         return Mux(
             index[IDENTITY_BYTES.bit_length() - 1],
             counters.word_select(index[:3], 8),

@@ -47,7 +47,7 @@ class DspMultiplier(wiring.Component):
 
     Yosys packs products, their registers and sums into ``SB_MAC16`` only if their widths are exact
     and no register that is to go inside has a constant bit. Two sums per cycle are the most for
-    45 MHz on UP5K: icestorm gives a DSP's adder 3.9 ns, and wires between DSPs came out at 4 to 7 ns.
+    45 MHz on UP5K: icestorm gives a DSP's adder 3.9 ns, and wires between DSPs take 4 to 7 ns.
     nextpnr (0.11) does not see these paths, it takes all ports of a DSP for registered.
 
     Parameters
@@ -98,8 +98,10 @@ class DspMultiplier(wiring.Component):
         m.d.comb += a.eq(self.a_i)
         factor = a[LOW_BITS:] if is_high else a[:LOW_BITS]
         digit = self.multiplier_i.word_select(limb, LIMB_BITS)
-        # Inputs that hold for a second cycle are their own first delay.
-        delay = cycles - 1 if self._cycles == 1 else max(0, cycles - 2)
+        # A DSP has two registers behind its multiplier; inputs that hold for more cycles than one are
+        # a delay of their own; what is missing comes before the multiplier.
+        behind = min(cycles, 2)
+        delay = max(0, cycles - behind - (self._cycles - 1))
         factor = delayed(m, f"{name}_factor", factor, delay)
         digit = delayed(m, f"{name}_digit", digit, delay)
         if is_high:
@@ -108,7 +110,7 @@ class DspMultiplier(wiring.Component):
             product = product.as_unsigned()[: len(product) - (limb == 3)]
         else:
             product = factor * digit
-        return delayed(m, f"{name}_product", product, 1)
+        return delayed(m, f"{name}_product", product, behind)
 
     def elaborate(self, platform):
         m = Module()

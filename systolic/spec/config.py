@@ -246,16 +246,6 @@ class ArrayConfig:
         return 1 + self.rows + self.merge_levels
 
     @property
-    def flush_cycles(self) -> int:
-        """Cycles a drain waits at its start for the last partial sums to be committed.
-
-        The last word's read is issued ``fetch_cycles`` before the drain starts (at the earliest);
-        its sum enters column 0's shift-and-add ``column_latency`` later, is added in the next cycle,
-        written in the one after, and each further group of columns follows a cycle later.
-        """
-        return max(1, self.column_latency + self.groups + 1 - self.fetch_cycles)
-
-    @property
     def requantizer_latency(self) -> int:
         """Most cycles from an accumulator entering the requantizer to its code.
 
@@ -268,13 +258,21 @@ class ArrayConfig:
         return product + 7
 
     @property
-    def drain_latency(self) -> int:
-        """Cycles from the end of a drain's last slot until the engine counts as idle.
+    def drain_wait_cycles(self) -> int:
+        """Cycles a drain waits before its first slot, and again behind its last.
 
-        Two cycles read an accumulator and choose its column, one looks up the table; then the digits
-        are written. That the slot itself took some of them only makes the engine idle a little late.
+        Before: the last word's read is issued ``fetch_cycles`` before the drain starts (at the
+        earliest); its sum enters the first columns' shift-and-add ``column_latency`` later, is added
+        in the next cycle, written in the one after, and each further group of columns follows a cycle
+        later.
+
+        Behind: two cycles read the accumulator, the requantizer takes its time, one looks up the
+        table, then the digits are written. (That the slot itself took some of them makes the engine
+        idle a little late.)
         """
-        return 2 + self.requantizer_latency + 1 + self.max_digits
+        flush = self.column_latency + self.groups + 1 - self.fetch_cycles
+        tail = 2 + self.requantizer_latency + 1 + self.max_digits
+        return max(flush, tail)
 
     # Identity -------------------------------------------------------------------------------------
 

@@ -28,7 +28,8 @@ from systolic.spec.config import ArrayConfig
 MAGIC = b"SYST"
 VERSION = 1
 IDENTITY_BYTES = 16
-REGISTER_BYTES = 24
+COUNTER_BITS = 24
+REGISTER_BYTES = IDENTITY_BYTES + 2 * COUNTER_BITS // 8
 
 HEADER_BYTES = 5
 BURST_WORDS = 256
@@ -79,9 +80,10 @@ class Registers:
     identity : bytes
         See :func:`identity`.
     cycles : int
-        Cycles since the last RUN without FLAG_RESUME, standing still while paused, modulo 2**32.
+        Cycles since the last RUN without FLAG_RESUME, standing still while stopped, modulo
+        ``2**COUNTER_BITS``.
     busy_cycles : int
-        Those of them in which the array was given activations.
+        Those of them in which the array was given activations, likewise.
     """
 
     identity: bytes
@@ -90,5 +92,7 @@ class Registers:
 
     @classmethod
     def decode(cls, data: bytes) -> "Registers":
-        """Registers of the 24 bytes: identity, cycles, busy_cycles."""
-        return cls(data[:IDENTITY_BYTES], *struct.unpack("<II", data[IDENTITY_BYTES:]))
+        """Registers of the answer's bytes: identity, cycles, busy_cycles, little-endian."""
+        middle = IDENTITY_BYTES + COUNTER_BITS // 8
+        counters = data[IDENTITY_BYTES:middle], data[middle:]
+        return cls(data[:IDENTITY_BYTES], *(int.from_bytes(part, "little") for part in counters))

@@ -50,7 +50,7 @@ def action_cycles(instruction: Instruction, config: ArrayConfig) -> int:
 def drain_cycles(instruction: Drain, interval: int, config: ArrayConfig) -> int:
     """Cycles from the one after a DRAIN's execution until the drain engine is idle again."""
     slots = instruction.count * instruction.cols * instruction.window * instruction.parts
-    return config.flush_cycles + slots * interval + config.drain_latency
+    return 2 * config.drain_wait_cycles + slots * interval
 
 
 def advance(machine: Machine, instruction: Instruction, config: ArrayConfig) -> Machine:
