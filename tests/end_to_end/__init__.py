@@ -1,0 +1,1 @@
+"""Whole programs and networks through every executor."""

@@ -1,0 +1,126 @@
+"""Networks through the chain: interpreter = functional simulator = gateware, layer by layer.
+
+Cycles as well: those predicted for each layer, those of the functional simulator and those that the
+gateware has counted are the same numbers.
+"""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from mapping.compiler import compile_network
+from mapping.graph import Graph
+from mapping.networks import load_digits_images, load_included
+from mapping.program import Program
+from mapping.reference import run_all
+from sim.functional import FunctionalSimulator
+from sim.rtl import RtlSimulator
+from sim.runner import Simulator, read_tensor, run_network
+from sim.timing import predict_counters
+from systolic.spec.config import ArrayConfig
+from systolic.spec.rounding import Rounding
+from tests.strategies import images_for, random_network
+
+NETWORKS = 26
+IMAGES = 2  # the second finds in every memory what the first has left there
+
+
+def array(*, scratchpad_words: int = 8192, **parameters: Any) -> ArrayConfig:
+    """A configuration with a scratchpad that is quickly written."""
+    return ArrayConfig(scratchpad_words=scratchpad_words, **parameters)
+
+
+CONFIGS = (
+    array(),
+    array(rows=8, cols=4, digit_bits=2, acc_bits=24, acc_depth=32, out_pixels=32),
+    # 8-bit weights in parts, narrow words.
+    array(rows=4, cols=4, weight_bits=4, digit_bits=1, acc_depth=64, out_pixels=32),
+    array(rows=4, cols=16, weight_bits=2, digit_bits=2, acc_depth=256),
+    array(rows=5, cols=5, weight_bits=3, digit_bits=3, acc_depth=256),
+    array(rows=8, cols=2, digit_bits=8, requantize_cycles=8, acc_depth=64, skew="registers"),
+    array(rows=16, cols=8, pe_cols=8, multiplier="fabric", requantize_cycles=12),
+    array(rows=4, cols=1, weight_bits=5, digit_bits=1, acc_depth=32, out_pixels=16),
+)
+
+
+def check_network(
+    rtl: RtlSimulator, graph: Graph, images: NDArray[np.int64], *, keep_all: bool
+) -> None:
+    """Compile a network, run it everywhere, compare outputs, stored tensors and counters."""
+    program = compile_network(graph, rtl.config, keep_all=keep_all)
+    program.verify()
+    expected = run_all(graph, images)
+    predicted = [predict_counters(program)] * len(images)
+    for simulator in (FunctionalSimulator(rtl.config), rtl):
+        outputs, counters = run_network(simulator, program, images)
+        assert counters == predicted
+        for output, value in zip(outputs, graph.outputs, strict=True):
+            np.testing.assert_array_equal(output, expected[value])
+        if keep_all:
+            check_tensors(simulator, program, expected)
+
+
+def check_tensors(simulator: Simulator, program: Program, expected: Any) -> None:
+    """Compare every stored tensor with the interpreter's for the last image."""
+    for tensor in program.tensors:
+        if tensor.packing is None:
+            last = expected[tensor.node][-1]
+            np.testing.assert_array_equal(read_tensor(simulator, program, tensor), last)
+
+
+def check_config(config: ArrayConfig, seeds: range) -> None:
+    """Every other network with memory shared between tensors, the others with all of them kept."""
+    rtl = RtlSimulator(config)
+    roundings = list(Rounding) if config.onnx else [Rounding.TFLITE]
+    for seed in seeds:
+        graph = random_network(seed, roundings=roundings)
+        check_network(rtl, graph, images_for(graph, IMAGES, seed), keep_all=seed % 2 == 0)
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=str)
+def test_every_layer_of_random_networks_equals_the_interpreter(config: ArrayConfig) -> None:
+    index = CONFIGS.index(config)
+    check_config(config, range(index * NETWORKS, (index + 1) * NETWORKS))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "config",
+    [
+        *CONFIGS,
+        array(rows=64, cols=4, weight_bits=8, digit_bits=1, acc_depth=256, onnx=False),
+        array(rows=16, cols=16, digit_bits=5, acc_depth=32, out_pixels=16),
+        array(rows=12, cols=6, weight_bits=6, digit_bits=4, pe_cols=2, requantize_cycles=1),
+        array(rows=4, cols=32, weight_bits=4, digit_bits=4, pe_cols=8, acc_depth=256),
+    ],
+    ids=str,
+)
+def test_every_layer_of_many_networks_equals_the_interpreter(config: ArrayConfig) -> None:
+    check_config(config, range(1000, 1000 + 10 * NETWORKS))
+
+
+def test_weights_of_16_bits_run_in_parts() -> None:
+    rtl = RtlSimulator(array(weight_bits=4, acc_depth=256))
+    for seed in range(12):
+        graph = random_network(seed, max_weight_bits=16, roundings=[Rounding.TFLITE])
+        check_network(rtl, graph, images_for(graph, IMAGES, seed), keep_all=True)
+
+
+@pytest.mark.parametrize("name", ["digits_int8", "digits_int4"])
+@pytest.mark.parametrize("keep_all", [True, False], ids=["all kept", "memory shared"])
+def test_every_layer_of_the_digit_networks_equals_the_interpreter(
+    name: str, keep_all: bool
+) -> None:
+    network = load_included(name)
+    images = network.quantize_input(load_digits_images().images[:3])
+    check_network(RtlSimulator(ArrayConfig()), network.graph, images, keep_all=keep_all)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["digits_int8", "digits_int4"])
+def test_all_held_out_digits_equal_the_interpreter(name: str) -> None:
+    network = load_included(name)
+    images = network.quantize_input(load_digits_images().images)
+    check_network(RtlSimulator(ArrayConfig()), network.graph, images, keep_all=False)
