@@ -1,4 +1,4 @@
-"""Run a program on a simulator and check everything that was promised: every output, every cycle."""
+"""Run a program on a simulator and check all that was promised: every output, every cycle."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mapping.program import LayerRecord, Program
 from sim.runner import Simulator, run_network
+from systolic.spec.registers import COUNTER_BITS
 
 Outputs = tuple[NDArray[np.int64], ...]
 
@@ -103,7 +104,7 @@ def check_program(
     outputs, counters = run_network(simulator, program, *inputs, progress=progress)
     counts = np.array([[(mark.cycles, mark.busy_cycles) for mark in marks] for marks in counters])
     # Counters count on through a program, modulo 2**32; layers are the differences.
-    layers = np.diff(counts, axis=1, prepend=0) % (1 << 32)
+    layers = np.diff(counts, axis=1, prepend=0) % (1 << COUNTER_BITS)
     pairs = list(zip(outputs, expected, strict=True)) if expected is not None else []
     return CheckReport(
         images=len(counters),
