@@ -89,6 +89,7 @@ class _Backend:
         image, borders = Image(config, base=activations), BorderMemory(config)
         code: list[Instruction] = []
         records: list[LayerRecord] = []
+        constants: dict[str, int] = {}
         for index, layer in enumerate(self.layers):
             tiles = tile_weights(layer, config)
             border = borders.claim(tensors[layer.output])
@@ -99,11 +100,13 @@ class _Backend:
             if index == len(self.layers) - 1:
                 part[-1] = Sync(halt=1)
             code += part
+            new_words = image.words - sum(constants.values())
+            constants[layer.name] = constants.get(layer.name, 0) + new_words
             records.append(_record(layer, tiles, tensors, tiling, part, config))
         if not self.layers:
             code.append(Sync(halt=1))
         entry = image.instructions(code)
-        check_image(activations, image.words, config)
+        check_image(activations, constants, len(code) * config.instruction_words, config)
         return Program(
             name=name,
             config=config,

@@ -95,18 +95,34 @@ def activation_words(tensors: Mapping[int, StoredTensor], config: ArrayConfig) -
     return max(tensor.address + tensor.words(config) for tensor in tensors.values())
 
 
-def check_image(activations: int, image: int, config: ArrayConfig) -> None:
+def check_image(
+    activations: int, constants: Mapping[str, int], instructions: int, config: ArrayConfig
+) -> None:
     """Refuse an image that does not fit behind the activations.
+
+    Parameters
+    ----------
+    activations : int
+        Words of all tensors.
+    constants : mapping of str to int
+        Words of each layer's weights, parameters and tables.
+    instructions : int
+        Words of the instructions.
+    config : ArrayConfig
+        The array.
 
     Raises
     ------
     ScratchpadError
-        With words needed, words there and bytes over.
+        With words needed, words there, bytes over, and the layer that needs most.
     """
-    over = activations + image - config.scratchpad_words
+    total = sum(constants.values())
+    over = activations + total + instructions - config.scratchpad_words
     if over > 0:
+        largest = max(constants, key=lambda name: constants[name])
         raise ScratchpadError(
-            f"program: weights, parameters and instructions need {image} words beside "
-            f"{activations} of activations, but the scratchpad has {config.scratchpad_words}: "
-            f"{over * config.word_bytes} bytes too many"
+            f"program: {total} words of weights, parameters and tables (most of them, "
+            f"{constants[largest]}, for {largest}), {instructions} of instructions and "
+            f"{activations} of activations are more than the scratchpad's "
+            f"{config.scratchpad_words}: {over * config.word_bytes} bytes too many"
         )

@@ -44,7 +44,9 @@ def test_the_largest_sum_that_fits_is_accepted_and_no_larger_one(bias: int, fits
         prove_bounds("dense", [operand(weights)], [(0, 3)], biases, 1, CONFIG)
     error = caught.value
     assert (error.layer, error.channel, error.bound, error.limit) == ("dense", 1, 524288, 524287)
-    assert str(error).startswith("dense: the sum with bias of channel 1 can reach 524288, but 524287")
+    assert str(error).startswith(
+        "dense: the sum with bias of channel 1 can reach 524288, but 524287"
+    )
 
 
 def test_sums_that_cancel_in_the_end_may_not_overflow_on_the_way() -> None:

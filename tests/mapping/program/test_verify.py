@@ -85,5 +85,5 @@ def test_predicted_cycles_must_be_true() -> None:
 
 def test_outputs_must_have_been_written() -> None:
     elsewhere = replace(PROGRAM.outputs[0], address=CONFIG.scratchpad_words - 100)
-    with pytest.raises(ProgramError, match="output .* words that were never written"):
+    with pytest.raises(ProgramError, match=r"output .* words that were never written"):
         replace(PROGRAM, outputs=(elsewhere,)).verify()

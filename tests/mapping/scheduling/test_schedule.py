@@ -60,7 +60,10 @@ def test_tiles_alike_share_one_table_of_offsets() -> None:
 
 
 def test_parameters_are_loaded_once_for_up_to_256_channels() -> None:
-    assert len(loads(compile_network(convolution(3, 3, 4, 256, 1), CONFIG), LoadTarget.PARAMETERS)) == 1
+    assert (
+        len(loads(compile_network(convolution(3, 3, 4, 256, 1), CONFIG), LoadTarget.PARAMETERS))
+        == 1
+    )
     program = compile_network(convolution(3, 3, 4, 257, 1), CONFIG)
     assert [load.count for load in loads(program, LoadTarget.PARAMETERS)] == [256, 1]
 

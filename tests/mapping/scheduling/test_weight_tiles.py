@@ -12,7 +12,9 @@ from systolic.spec.config import ArrayConfig
 CONFIG = ArrayConfig(weight_bits=4)
 
 
-def tiles_of(builder: Builder, value: Value, config: ArrayConfig) -> tuple[LoweredLayer, LayerTiles]:
+def tiles_of(
+    builder: Builder, value: Value, config: ArrayConfig
+) -> tuple[LoweredLayer, LayerTiles]:
     """The last layer of a network and its tiles."""
     graph = builder.graph(value)
     fused = fuse(graph, config)
@@ -20,7 +22,9 @@ def tiles_of(builder: Builder, value: Value, config: ArrayConfig) -> tuple[Lower
     return layer, tile_weights(layer, config)
 
 
-def joined(layer: LoweredLayer, tiles: LayerTiles, config: ArrayConfig) -> dict[tuple[int, ...], int]:
+def joined(
+    layer: LoweredLayer, tiles: LayerTiles, config: ArrayConfig
+) -> dict[tuple[int, ...], int]:
     """Weight by (source, dy, dx, channel of the source, output channel), zeros left out."""
     weights: dict[tuple[int, ...], int] = {}
     for n_tile in tiles.n_tiles:

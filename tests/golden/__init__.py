@@ -1,0 +1,1 @@
+"""Golden listings: texts that a test expects word by word."""
