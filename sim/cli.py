@@ -53,16 +53,37 @@ class Options:
 @click.command("run")
 @click.argument("subject", metavar="NETWORK|PROGRAM")
 @config_option
-@click.option("--simulator", type=click.Choice(["functional", "rtl"]), default="rtl",
-              show_default=True, help="rtl simulates the gateware, cycle by cycle.")
-@click.option("--images", type=click.IntRange(min=1),
-              help="How many images; by default all that come with the network, or 10 random ones.")
-@click.option("--input", "inputs", multiple=True, metavar="FILE.npy",
-              help="Integers of shape (n, ...) to run on; once per input of the network.")
-@click.option("--vcd", type=click.Path(dir_okay=False, path_type=Path),
-              help="Also record the waveform of the first image.")
-@click.option("--vcd-depth", type=click.IntRange(1, 8), default=1, show_default=True,
-              help="Levels of hierarchy in the waveform; each one multiplies time and size.")
+@click.option(
+    "--simulator",
+    type=click.Choice(["functional", "rtl"]),
+    default="rtl",
+    show_default=True,
+    help="rtl simulates the gateware, cycle by cycle.",
+)
+@click.option(
+    "--images",
+    type=click.IntRange(min=1),
+    help="How many images; by default all that come with the network, or 10 random ones.",
+)
+@click.option(
+    "--input",
+    "inputs",
+    multiple=True,
+    metavar="FILE.npy",
+    help="Integers of shape (n, ...) to run on; once per input of the network.",
+)
+@click.option(
+    "--vcd",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Also record the waveform of the first image.",
+)
+@click.option(
+    "--vcd-depth",
+    type=click.IntRange(1, 8),
+    default=1,
+    show_default=True,
+    help="Levels of hierarchy in the waveform; each one multiplies time and size.",
+)
 @clock_option
 @verbose_option
 def run_command(subject: str, config_name: str | None, **options: object) -> None:  # fmt: skip
@@ -165,10 +186,14 @@ def _show_checks(loaded: Network | Program, report: CheckReport, batch: Batch) -
     else:
         facts(cycles="as predicted, in every layer of every image")
     if not report.compared:
-        facts(outputs="not compared: a program holds no network, and this simulator is the reference")
+        facts(
+            outputs="not compared: a program holds no network, and this simulator is the reference"
+        )
     else:
         oracle = "reference" if isinstance(loaded, Network) else "functional simulator"
-        facts(outputs=f"{report.compared:,} compared with the {oracle}, {report.differing:,} differ")
+        facts(
+            outputs=f"{report.compared:,} compared with the {oracle}, {report.differing:,} differ"
+        )
     if batch.labels is None or not isinstance(loaded, Network):
         return
     right = count_right(report.outputs[0], batch.labels)

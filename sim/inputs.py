@@ -1,4 +1,4 @@
-"""What a network is run on: files of the user, labelled images that come along, or random values."""
+"""What a network is run on: the user's files, labelled images of its own, or random values."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -42,7 +42,9 @@ def held_out_digits(network: Network) -> Batch:
     """The labelled images that no digits network was trained with."""
     digits = load_digits_images()
     return Batch(
-        (network.quantize_input(digits.images),), digits.labels, "held-out images of handwritten digits"
+        (network.quantize_input(digits.images),),
+        digits.labels,
+        "held-out images of handwritten digits",
     )
 
 
@@ -53,7 +55,9 @@ def random_batch(program: Program, images: int = RANDOM_IMAGES) -> Batch:
         rng.integers(tensor.q_min, tensor.q_min + (1 << tensor.bits), size=(images, *tensor.shape))
         for tensor in program.inputs
     )
-    return Batch(arrays, None, f"random images (seed {RANDOM_SEED}), as no labelled ones come with it")
+    return Batch(
+        arrays, None, f"random images (seed {RANDOM_SEED}), as no labelled ones come with it"
+    )
 
 
 def check_batch(program: Program, inputs: tuple[NDArray[Any], ...]) -> None:

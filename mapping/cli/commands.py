@@ -1,6 +1,7 @@
 """The mapper's verbs: compile, listing, info."""
 
 from dataclasses import asdict
+from math import isnan
 from pathlib import Path
 
 import click
@@ -23,9 +24,17 @@ from mapping.presets import PRESETS
 from mapping.program import Program
 from systolic.spec.config import ArrayConfig
 
+
+def _check_number(_: click.Context, __: click.Parameter, value: float | None) -> float | None:
+    if value is not None and isnan(value):  # no range excludes it
+        raise click.BadParameter("must be a number")
+    return value
+
+
 clock_option = click.option(
     "--clock-mhz",
     type=click.FloatRange(min=0, min_open=True, max=1e6),
+    callback=_check_number,
     help="Also show cycles as time at this clock.",
 )
 

@@ -3,7 +3,7 @@
 Progress appears only on a terminal, so that logs and pipes stay clean.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 import click
@@ -16,7 +16,7 @@ WIDTH = 100
 
 
 @contextmanager
-def busy(message: str) -> Iterator[None]:
+def busy(message: str) -> Generator[None]:
     """Show that something of unknown length goes on."""
     console = Console(stderr=True)
     if not console.is_terminal:
@@ -27,7 +27,7 @@ def busy(message: str) -> Iterator[None]:
 
 
 @contextmanager
-def progress(message: str, total: int) -> Iterator[Callable[[int], None]]:
+def progress(message: str, total: int) -> Generator[Callable[[int], None]]:
     """Show a bar; what is returned takes the number of steps done."""
     console = Console(stderr=True)
     columns = (

@@ -1,6 +1,6 @@
 """What ends a verb: a failure that is reported in one line."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 
@@ -9,7 +9,7 @@ class Failure(Exception):  # noqa: N818 - it is the outcome of a command, not a 
 
 
 @contextmanager
-def reported(*kinds: type[Exception], about: str = "") -> Iterator[None]:
+def reported(*kinds: type[Exception], about: str = "") -> Generator[None]:
     """Turn the exceptions that a user can cause into a :class:`Failure` with their message.
 
     Parameters

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import click
 import numpy as np
@@ -146,7 +146,7 @@ def load_inputs(paths: tuple[str, ...]) -> tuple[NDArray[Any], ...]:
             array: Any = np.load(path, mmap_mode="r", allow_pickle=False)
         if not isinstance(array, np.ndarray):
             raise Failure(f"{text}: must hold one array (.npy), not several")
-        arrays.append(array)
+        arrays.append(cast("NDArray[Any]", array))
     return tuple(arrays)
 
 

@@ -1,0 +1,77 @@
+"""compile, listing and info."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from mapping.cli import commands
+from mapping.compiler import compile_network
+from mapping.networks import load_included
+from mapping.presets import PRESETS
+from mapping.program import Program
+from tests.cli.conftest import Systolic
+
+
+def test_compile_writes_the_program_and_shows_its_cycles(
+    systolic: Systolic, tmp_path: Path
+) -> None:
+    path = tmp_path / "out.systolic"
+    outcome = systolic("compile", "digits", "--config", "up5k", "-o", path, "--clock-mhz", "12")
+    program = compile_network(
+        load_included("digits_int8").graph, PRESETS["up5k"], name="digits_int8"
+    )
+    assert outcome.status == 0
+    assert Program.load(path) == program
+    assert f"{program.cycles:,} per image" in outcome.out
+    assert f"{program.cycles / 12e3:.2f} ms per image at 12 MHz" in outcome.out
+    assert max(map(len, outcome.out.splitlines())) <= 100
+    for layer in program.layers:
+        assert f"{layer.cycles:,}" in outcome.out
+
+
+def test_compile_writes_the_file_whole_or_not_at_all(
+    systolic: Systolic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full_disk(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full_disk)
+    outcome = systolic("compile", "digits", "-o", tmp_path / "out.systolic")
+    assert outcome.status == 1
+    assert outcome.err == "systolic: no space left on device\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_compile_refuses_a_missing_folder_before_it_works(
+    systolic: Systolic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commands, "to_program", None)
+    outcome = systolic("compile", "digits", "-o", tmp_path / "missing" / "out.systolic")
+    outcome.assert_fails(2, "the folder of", "does not exist")
+
+
+def test_a_listing_is_the_same_for_a_network_and_its_program(
+    systolic: Systolic, digits_program: Path
+) -> None:
+    outcome = systolic("listing", digits_program)
+    assert outcome.status == 0
+    assert "MATMUL" in outcome.out
+    assert outcome.out == systolic("listing", "digits").out
+
+
+def test_info_describes_a_network(systolic: Systolic) -> None:
+    outcome = systolic("info", "digits_int4")
+    assert outcome.status == 0
+    assert "depthwise" in outcome.out
+    assert max(map(len, outcome.out.splitlines())) <= 100
+
+
+def test_info_of_a_program_is_what_compile_showed(systolic: Systolic, digits_program: Path) -> None:
+    assert systolic("info", digits_program).out == systolic("compile", "digits").out
+
+
+def test_info_alone_names_what_is_included(systolic: Systolic) -> None:
+    outcome = systolic("info")
+    for name in ("digits", "digits_int8", "digits_int4", *PRESETS):
+        assert name in outcome.out
