@@ -12,7 +12,7 @@ from mapping.report import break_down
 from mapping.scheduling.border import BorderMemory
 from mapping.scheduling.emit import LayerEmitter
 from mapping.scheduling.image import Image
-from mapping.scheduling.pack import choose_packings
+from mapping.scheduling.pack import PackingChoice, choose_packings
 from mapping.scheduling.plan import activation_words, check_image, lifetimes, place_tensors
 from mapping.scheduling.schedule import choose_tiling
 from mapping.scheduling.storage import output_base, plan_storage
@@ -21,6 +21,8 @@ from mapping.scheduling.weight_tiles import LayerTiles, layer_sources, tile_weig
 from systolic.spec.config import ArrayConfig
 from systolic.spec.isa import Instruction, Sync
 from systolic.spec.timing import program_cycles
+
+KERNEL_ROWS, WHOLE_KERNEL = PackingChoice.KERNEL_ROWS, PackingChoice.WHOLE_KERNEL
 
 
 def compile_network(
@@ -55,14 +57,16 @@ def compile_network(
     """
     fused = fuse(graph, config)
     stored = stored_values(graph, fused)
-    plain = lower(graph, fused, stored, config)
-    packed, packings = choose_packings(graph, plain, stored, config)
-    try:
-        return _Backend(graph, packed, packings, stored, config).build(name, keep_all=keep_all)
-    except ScratchpadError:
-        if not packings:
-            raise
-        return _Backend(graph, plain, {}, stored, config).build(name, keep_all=keep_all)
+    layers = lower(graph, fused, stored, config)
+    # Packed inputs are larger: where they do not fit, less is packed.
+    for choices in ((KERNEL_ROWS, WHOLE_KERNEL), (KERNEL_ROWS,)):
+        packed, packings = choose_packings(graph, layers, stored, config, choices=choices)
+        try:
+            return _Backend(graph, packed, packings, stored, config).build(name, keep_all=keep_all)
+        except ScratchpadError:
+            if not packings:
+                raise
+    return _Backend(graph, layers, {}, stored, config).build(name, keep_all=keep_all)
 
 
 class _Backend:

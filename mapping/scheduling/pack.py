@@ -7,6 +7,7 @@ chosen by the machine's cycles, among no packing, packing a kernel's rows, and p
 
 from collections.abc import Sequence
 from dataclasses import replace
+from enum import Enum
 
 from mapping.graph import Graph
 from mapping.lowering.lower import LoweredLayer
@@ -19,13 +20,35 @@ from mapping.scheduling.weight_tiles import layer_sources, tile_weights
 from systolic.spec.config import ArrayConfig
 
 
+class PackingChoice(Enum):
+    """How many taps the host may gather."""
+
+    KERNEL_ROWS = "kernel rows"
+    WHOLE_KERNEL = "whole kernel"
+
+
 def choose_packings(
     graph: Graph,
     layers: Sequence[LoweredLayer],
     stored: frozenset[int],
     config: ArrayConfig,
+    *,
+    choices: Sequence[PackingChoice],
 ) -> tuple[tuple[LoweredLayer, ...], dict[int, Packing]]:
     """Layers with packed operands where that saves cycles, and what the host has to do.
+
+    Parameters
+    ----------
+    graph : Graph
+        The network.
+    layers : sequence of LoweredLayer
+        Its layers.
+    stored : frozenset of int
+        Values that have memory.
+    config : ArrayConfig
+        The array.
+    choices : sequence of PackingChoice
+        Packings to consider beside none.
 
     Returns
     -------
@@ -40,7 +63,8 @@ def choose_packings(
             continue
         value = layer.operands[0].view.pieces[0].value
         best = _cycles(graph, layer, {}, config)
-        for rows_only in (True, False):
+        for choice in choices:
+            rows_only = choice is PackingChoice.KERNEL_ROWS
             operand = pack_operand(layer.operands[0], layer.grid, rows_only=rows_only)
             packing = packing_of(layer.operands[0], layer.grid, rows_only=rows_only)
             candidate = replace(layer, operands=(operand,))

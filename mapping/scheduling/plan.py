@@ -1,7 +1,7 @@
 """Plan: an address for every stored tensor; tensors that are never needed together share words.
 
 A tensor lives from the layer that writes it (inputs: from the start) to the last layer that reads
-it (outputs: to the end). Tensors are placed largest first, each as low as it fits.
+it (outputs: to the end). Tensors are placed one by one, each as low as it fits.
 """
 
 from collections.abc import Mapping, Sequence
@@ -51,28 +51,46 @@ def place_tensors(
 ) -> dict[int, StoredTensor]:
     """Tensors with addresses.
 
+    Several orders are tried, and the one that needs the fewest words is taken.
+
     Raises
     ------
     ScratchpadError
         If they do not fit; the message names the tensor at which it happened.
     """
-    placed: dict[int, StoredTensor] = {}
-    order = sorted(tensors, key=lambda value: (-tensors[value].words(config), value))
+    sizes = {value: tensor.words(config) for value, tensor in tensors.items()}
+    orders = (
+        sorted(tensors, key=lambda value: (-sizes[value], value)),
+        sorted(tensors, key=lambda value: (lives[value].first, -sizes[value])),
+        sorted(tensors, key=lambda value: (-lives[value].last, -sizes[value])),
+        sorted(tensors, key=lambda value: (lives[value].first - lives[value].last, -sizes[value])),
+    )
+    plans = [_place_in_order(order, sizes, lives) for order in orders]
+    ends = [max(plan[value] + sizes[value] for value in plan) for plan in plans]
+    best = plans[ends.index(min(ends))]
+    for value, address in best.items():
+        _check_fit(tensors[value], address, config)
+    return {value: replace(tensors[value], address=best[value]) for value in tensors}
+
+
+def _place_in_order(
+    order: Sequence[int], sizes: Mapping[int, int], lives: Mapping[int, Life]
+) -> dict[int, int]:
+    """Addresses of tensors, each as low as those before it in the order leave room."""
+    placed: dict[int, int] = {}
     for value in order:
-        words = tensors[value].words(config)
         taken = sorted(
-            (other.address, other.address + other.words(config))
-            for other_value, other in placed.items()
-            if lives[value].overlaps(lives[other_value])
+            (address, address + sizes[other])
+            for other, address in placed.items()
+            if lives[value].overlaps(lives[other])
         )
         address = 0
         for start, end in taken:
-            if address + words <= start:
+            if address + sizes[value] <= start:
                 break
             address = max(address, end)
-        _check_fit(tensors[value], address, config)
-        placed[value] = replace(tensors[value], address=address)
-    return {value: placed[value] for value in tensors}
+        placed[value] = address
+    return placed
 
 
 def fits(tensor: StoredTensor, config: ArrayConfig) -> bool:
