@@ -1,0 +1,78 @@
+"""The cycle formulas on examples counted by hand from the documentation of each instruction."""
+
+import pytest
+
+from systolic.spec.config import ArrayConfig
+from systolic.spec.isa import Drain, Instruction, Load, LoadTarget, Matmul, Output, Store, Sync
+from systolic.spec.timing import Machine, action_cycles, advance, drain_cycles, program_cycles
+
+CONFIG = ArrayConfig()
+OUTPUT = Output(digits=2, zero=0, lo=0, hi=255, interval=3)
+DRAIN = Drain(half=0, count=5, cols=4, window=2, parts=3)
+MATMUL = Matmul(first=1, half=0, digits=2, count=10, base=0, weights=0)
+OFFSETS = Load(target=LoadTarget.OFFSETS, count=9, addr=0)
+
+
+@pytest.mark.parametrize(
+    ("instruction", "cycles"),
+    [
+        (Sync(halt=0), 0),
+        (OUTPUT, 0),
+        (DRAIN, 0),
+        # A word is read ahead, then an entry per cycle.
+        (OFFSETS, 1 + 9),
+        (Load(target=LoadTarget.TABLE, count=256, addr=0), 1 + 256),
+        # Two words for each channel.
+        (Load(target=LoadTarget.PARAMETERS, count=5, addr=0), 1 + 2 * 5),
+        # Eight words of weights, then ten pixels of two.
+        (MATMUL, 8 + 20),
+        # The table is primed and the buffer read ahead.
+        (Store(digits=2, count=7, base=0), 2 + 14),
+    ],
+)
+def test_cycles_of_an_action(instruction: Instruction, cycles: int) -> None:
+    assert action_cycles(instruction, CONFIG) == cycles
+    machine = advance(Machine(cycle=100), instruction, CONFIG)
+    assert machine.cycle == 100 + CONFIG.fetch_cycles + cycles
+
+
+def test_a_tile_of_one_word_takes_two_cycles() -> None:
+    config = ArrayConfig(rows=4, cols=1, weight_bits=1, digit_bits=1)
+    assert action_cycles(MATMUL, config) == 2 + 20
+
+
+def test_narrow_words_take_longer_to_fetch() -> None:
+    narrow = ArrayConfig(rows=4, cols=1, weight_bits=1, digit_bits=1)
+    assert narrow.fetch_cycles == CONFIG.fetch_cycles + 3
+
+
+def test_a_drain_takes_its_interval_for_every_accumulator() -> None:
+    slots = 5 * 4 * 2 * 3
+    one = drain_cycles(DRAIN, 1, CONFIG)
+    assert drain_cycles(DRAIN, 7, CONFIG) - one == 6 * slots
+    more = Drain(half=0, count=6, cols=4, window=2, parts=3)
+    assert drain_cycles(more, 3, CONFIG) - drain_cycles(DRAIN, 3, CONFIG) == 3 * 4 * 2 * 3
+
+
+def test_a_drain_runs_beside_matmuls_and_holds_up_the_rest() -> None:
+    machine = advance(Machine(), OUTPUT, CONFIG)
+    machine = advance(machine, DRAIN, CONFIG)
+    assert machine.cycle == 2 * CONFIG.fetch_cycles
+    done = machine.cycle + drain_cycles(DRAIN, 3, CONFIG)
+    assert machine.drain_free == done
+    for beside in (MATMUL, OFFSETS):
+        after = advance(machine, beside, CONFIG)
+        taken = CONFIG.fetch_cycles + action_cycles(beside, CONFIG)
+        assert after.cycle == machine.cycle + taken
+    # Fetched meanwhile, executed in the first idle cycle.
+    assert advance(machine, Sync(halt=0), CONFIG).cycle == done + 1
+    late = Machine(cycle=done + 50, drain_free=done)
+    assert advance(late, Sync(halt=0), CONFIG).cycle == done + 50 + CONFIG.fetch_cycles
+
+
+def test_marks_are_the_counters_at_each_sync() -> None:
+    code = [MATMUL, Sync(halt=0), MATMUL, MATMUL, Sync(halt=1)]
+    marks = program_cycles(code, CONFIG)
+    fetch = CONFIG.fetch_cycles
+    assert [mark.cycle for mark in marks] == [2 * fetch + 28, 5 * fetch + 3 * 28]
+    assert [mark.busy_cycles for mark in marks] == [20, 60]
