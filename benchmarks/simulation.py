@@ -39,10 +39,18 @@ from benchmarks.simulators import (
     run_cxxrtl,
     run_verilator,
 )
+from mapping.compiler import compile_network
+from mapping.network import load_network
+from sim.compiled import CompiledModel
+from sim.rtl import RtlSimulator
+from sim.runner import run_network
+from systolic.accelerator import Accelerator
 from systolic.array import Array
 from systolic.spec.config import ArrayConfig
 
 _BLOCK_CYCLES = 4096
+# "gcc", "clang" and "zig" build the compiled simulator.
+_SIMULATORS = ("gcc", "clang", "zig", "verilator", "cxxrtl", "amaranth")
 
 
 class _BareArray(wiring.Component):
@@ -103,56 +111,54 @@ def array_workload(config: ArrayConfig) -> Workload:
     return _workload(name, lambda: _BareArray(config), stimulus)
 
 
+class _Recorder:
+    """Stands in for the model of an RTL simulator, and keeps what the host sends and expects."""
+
+    def __init__(self, model: CompiledModel) -> None:
+        self._model = model
+        self.tx = bytearray()
+        self.rx_bytes = 0
+
+    def exchange(self, tx: bytes, rx_bytes: int, max_cycles: int) -> tuple[bytes, int]:
+        """Pass bytes on and note them."""
+        self.tx += tx
+        self.rx_bytes += rx_bytes
+        return self._model.exchange(tx, rx_bytes, max_cycles)
+
+
 def accelerator_workload(config: ArrayConfig, network: Path, images: int) -> Workload:
     """Return the whole accelerator: upload of a network, then random images, each run and read."""
-    from mapping.compiler import compile_network
-    from mapping.network import load_network
-    from systolic.accelerator import Accelerator
-    from systolic.spec.registers import REGISTER_BYTES, Command, encode_command
-
     program = compile_network(load_network(network).graph, config)
-
-    def write(addr: int, data: bytes) -> bytes:
-        count = -(-len(data) // config.word_bytes)
-        header = encode_command(Command.WRITE, addr=addr, last=addr + count - 1)
-        return header + data.ljust(count * config.word_bytes, b"\0")
-
+    simulator = RtlSimulator(config)
+    simulator.model = recorder = _Recorder(simulator.model)  # type: ignore[assignment]
     rng = np.random.default_rng(1)
-    tx = write(program.load_address, program.image)
-    rx_bytes = 0
-    for _ in range(images):
-        for index, tensor in enumerate(program.inputs):
-            image = rng.integers(-100, 100, (1, *tensor.shape))
-            tx += write(tensor.address, program.pack_input(image, index)[0])
-        tx += encode_command(Command.RUN, addr=program.entry)
-        tx += encode_command(Command.REGISTERS)
-        rx_bytes += 1 + REGISTER_BYTES
-        for tensor in program.outputs:
-            tx += encode_command(Command.READ, addr=tensor.address, last=tensor.address)
-            rx_bytes += config.word_bytes
+    batch = [rng.integers(-100, 100, (images, *tensor.shape)) for tensor in program.inputs]
+    run_network(simulator, program, *batch)
     name = f"accelerator {config.rows} x {config.cols}, {network.stem}, {images} images"
-    return _workload(name, lambda: Accelerator(config), Stream(tx, rx_bytes))
+    stimulus = Stream(bytes(recorder.tx), recorder.rx_bytes)
+    return _workload(name, lambda: Accelerator(config), stimulus)
 
 
-def measure(work: Workload, amaranth_cycles: int) -> Iterator[Result]:
-    """Yield the results of all simulators that are installed, the compiled ones first."""
-    with tempfile.TemporaryDirectory(dir=".") as name:
-        folder = Path(name).resolve()
+def measure(work: Workload, wanted: list[str], amaranth_cycles: int) -> Iterator[Result]:
+    """Yield the results of the wanted simulators that are installed."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
 
         def fresh(part: str) -> Path:
             (folder / part).mkdir()
             return folder / part
 
         for compiler in ("gcc", "clang"):
-            if shutil.which(compiler):
+            if compiler in wanted and shutil.which(compiler):
                 yield run_compiled(work, fresh(compiler), compiler)
-        if importlib.util.find_spec("ziglang"):
+        if "zig" in wanted and importlib.util.find_spec("ziglang"):
             yield run_compiled(work, fresh("zig"), "zig")
-        if shutil.which("verilator"):
+        if "verilator" in wanted and shutil.which("verilator"):
             yield run_verilator(work, fresh("verilator"))
-        if shutil.which("g++"):
+        if "cxxrtl" in wanted and shutil.which("g++"):
             yield run_cxxrtl(work, fresh("cxxrtl"))
-        yield run_amaranth(work, amaranth_cycles)
+        if "amaranth" in wanted:
+            yield run_amaranth(work, amaranth_cycles)
 
 
 def check_equal(first: Result, other: Result) -> None:
@@ -181,6 +187,8 @@ def main() -> int:
     parser.add_argument("--network", type=Path,
                         default=Path("mapping/networks/digits_int8.systolic-net"))
     parser.add_argument("--images", type=int, default=20)
+    parser.add_argument("--simulators", nargs="+", choices=_SIMULATORS, default=_SIMULATORS,
+                        metavar="NAME", help=f"of {', '.join(_SIMULATORS)}; all by default")
     parser.add_argument("--amaranth-cycles", type=int, default=1000)
     parser.add_argument("--json", type=Path, help="file to write the results to")
     options = parser.parse_args()
@@ -193,7 +201,7 @@ def main() -> int:
     print("| simulator | build CPU s | build peak MB | cycles | cycles/s |")
     print("|---|---|---|---|---|", flush=True)
     results: list[Result] = []
-    for result in measure(work, options.amaranth_cycles):
+    for result in measure(work, options.simulators, options.amaranth_cycles):
         results.append(result)
         check_equal(results[0], result)
         print(f"| {result.simulator} | {result.build_s:.2f} | {result.build_mb:.0f} | "

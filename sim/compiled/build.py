@@ -70,8 +70,8 @@ def compile_design(
 ) -> tuple[Design, list[Step]]:
     """Elaborate, narrow and schedule a netlist.
 
-    Groups whose members depend on each other combinationally are dissolved until the rest can be
-    scheduled.
+    Where members of a group depend on each other combinationally, groups are made of instances of
+    one width only, then dissolved, until the rest can be scheduled.
 
     Parameters
     ----------
@@ -90,13 +90,20 @@ def compile_design(
         If something is not supported, or a signal depends on itself.
     """
     banned: frozenset[str] = frozenset()
+    may_stretch = True
     while True:
-        design = elaborate(modules, top, minimum=minimum, banned=banned, probe_depth=probe_depth)
+        design = elaborate(
+            modules, top, minimum=minimum, banned=banned, may_stretch=may_stretch,
+            probe_depth=probe_depth,
+        )
         narrow(design)
         try:
             return design, schedule(design)
         except GroupCycleError as error:
-            banned |= {path for space in error.spaces for path in space.members}
+            if may_stretch:
+                may_stretch = False
+            else:
+                banned |= {path for space in error.spaces for path in space.members}
 
 
 @cache

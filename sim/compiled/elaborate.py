@@ -38,7 +38,7 @@ class _Elaborator:
         return wire
 
     def memory(self, space: Space, members: list[tuple[Instance, Cell]]) -> Memory:
-        """Add a memory to the design."""
+        """Add a memory to the design; its shape is the same in all members."""
         cell = members[0][1]
         width, depth = cell.integer("WIDTH"), cell.integer("SIZE")
         mask = (1 << width) - 1
@@ -52,12 +52,14 @@ class _Elaborator:
         self.design.memories.append(memory)
         return memory
 
-    def declare_cell(self, space: Space, members: list[tuple[Instance, Cell]]) -> None:
-        """Give every output of a cell a wire."""
-        cell = members[0][1]
+    def declare_cell(
+        self, space: Space, members: list[tuple[Instance, Cell]], lead: int = 0
+    ) -> None:
+        """Give every output of a cell a wire, as wide as the lead's."""
+        cell = members[lead][1]
         for port, bits in cell.outputs.items():
             kind = WireKind.REGISTER if "dff" in cell.type else WireKind.COMB
-            name = ".".join((*members[0][0].path, cell.name))
+            name = ".".join((*members[lead][0].path, cell.name))
             wire = self.wire(space, len(bits), kind, name)
             for lane, (instance, each) in enumerate(members):
                 self._place[instance.number, each.name, port] = (wire, lane)
@@ -91,12 +93,14 @@ class _Elaborator:
         """Return the reference to net bits of an instance."""
         return join(piece for bit in bits for piece in self.bit(self.resolve(instance, bit)))
 
-    def group_ref(self, space: Space, inside: set[int], drivers: list[tuple]) -> Ref:
+    def group_ref(
+        self, space: Space, lead: int, inside: set[int], drivers: list[tuple]
+    ) -> Ref:
         """Return the reference to bits of a body, each given by the drivers of all members."""
         pieces = []
         fresh: Wire | None = None
         for vector in drivers:
-            first = vector[0]
+            first = vector[lead]
             if isinstance(first, Driver) and first.instance in inside:
                 wire, _ = self._place[first.instance, first.cell, first.port]
                 pieces.append(Slice(wire, None, first.offset, 1))
@@ -119,14 +123,15 @@ class _Elaborator:
     def build_group(self, group: Group) -> None:
         """Add the nodes of a group; the widest inputs first, so that words stay whole."""
         space = self.design.spaces[1 + self.groups.index(group)]
-        inside = {instance.number for instance, _ in group.members[0].body}
+        body = group.members[group.lead].body
+        inside = {instance.number for instance, _ in body}
         vectors: dict[tuple[int, str], list[tuple]] = {}
-        for index, (_, cell) in enumerate(group.members[0].body):
+        for index, (_, cell) in enumerate(body):
             for port in cell.inputs:
                 vectors[index, port] = self._vectors(group.members, index, port)
         refs: dict[tuple[int, str], Ref] = {}
         for key in sorted(vectors, key=lambda key: (-len(vectors[key]), key)):
-            refs[key] = self.group_ref(space, inside, vectors[key])
+            refs[key] = self.group_ref(space, group.lead, inside, vectors[key])
         for wire in [wire for wire in self._gathered if wire.space is space]:
             rows = self._gathered[wire]
             node = Node("gather", space, {}, wire, group.name)
@@ -135,16 +140,25 @@ class _Elaborator:
                 for lane in range(space.count)
             ]
             self.design.nodes.append(node)
-        for index, (_, cell) in enumerate(group.members[0].body):
+        for index, (_, cell) in enumerate(body):
             inputs = {port: refs[index, port] for port in cell.inputs}
-            self._lower(space, [member.body[index] for member in group.members], inputs)
+            corresponding = [member.body[index] for member in group.members]
+            self._lower(space, corresponding, inputs, group.lead)
 
     def _vectors(self, members: tuple[Member, ...], index: int, port: str) -> list[tuple]:
+        """Return for each bit of an input what drives it in each member.
+
+        Above its own width a member may read anything; its top bit once more is what neighbours of
+        other widths, which extend the sign, read there.
+        """
         columns = []
         for member in members:
             instance, cell = member.body[index]
             columns.append([self.resolve(instance, bit) for bit in cell.inputs[port]])
-        return list(zip(*columns, strict=True))
+        width = max(map(len, columns))
+        return list(zip(
+            *((*column, *column[-1:] * (width - len(column))) for column in columns), strict=True
+        ))
 
     def build_scalar(self, cells: list[tuple[Instance, Cell]]) -> None:
         """Add the nodes of everything that occurs once."""
@@ -153,9 +167,13 @@ class _Elaborator:
             self._lower(self.design.spaces[0], [(instance, cell)], inputs)
 
     def _lower(
-        self, space: Space, members: list[tuple[Instance, Cell]], inputs: dict[str, Ref]
+        self,
+        space: Space,
+        members: list[tuple[Instance, Cell]],
+        inputs: dict[str, Ref],
+        lead: int = 0,
     ) -> None:
-        instance, cell = members[0]
+        instance, cell = members[lead]
         outs = {
             port: self._place[instance.number, cell.name, port][0] for port in cell.outputs
         }
@@ -200,6 +218,7 @@ def elaborate(
     *,
     minimum: int = 4,
     banned: frozenset[str] = frozenset(),
+    may_stretch: bool = True,
     probe_depth: int = 0,
 ) -> Design:
     """Build the design of module `top`.
@@ -214,6 +233,8 @@ def elaborate(
         Least number of like instances that are evaluated as an array.
     banned : frozenset of str
         Instances, by dotted path, that must not start such an array.
+    may_stretch : bool
+        Whether instances of different widths may be in one array.
     probe_depth : int
         Levels of hierarchy whose named nets become outputs too; 0 for none.
 
@@ -224,7 +245,9 @@ def elaborate(
     """
     instances = build_tree(modules, top)
     resolve = Resolver(instances)
-    groups = find_groups(instances, resolve, minimum=minimum, banned=banned)
+    groups = find_groups(
+        instances, resolve, minimum=minimum, banned=banned, may_stretch=may_stretch
+    )
     state = _Elaborator(instances, groups, resolve)
     state.declare_inputs(modules[top])
     grouped = {
@@ -241,7 +264,9 @@ def elaborate(
         space = Space(number, len(paths), group.name, paths)
         state.design.spaces.append(space)
         for index in range(len(group.members[0].body)):
-            state.declare_cell(space, [member.body[index] for member in group.members])
+            state.declare_cell(
+                space, [member.body[index] for member in group.members], group.lead
+            )
     for instance, cell in scalar:
         state.declare_cell(state.design.spaces[0], [(instance, cell)])
     for group in groups:
