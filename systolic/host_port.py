@@ -170,7 +170,9 @@ class HostPort(wiring.Component):
         with m.If(self.i.valid):
             advance(index == HEADER_BYTES - 1)
             with m.If(index == 0):
-                m.d.sync += opcode.eq(self.i.payload)
+                # No command has an opcode of more bits; 0 is none.
+                is_known = ~self.i.payload[len(opcode) :].any()
+                m.d.sync += opcode.eq(self.i.payload & is_known.replicate(len(opcode)))
             with m.Elif(index == 1):
                 m.d.sync += [
                     self.step_o.eq((self.i.payload & FLAG_STEP).any()),

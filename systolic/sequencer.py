@@ -149,10 +149,11 @@ class Sequencer(wiring.Component):
             # way out of the scratchpad is long.
             code = self.instruction_o[:3]
             is_offsets = (code == Opcode.LOAD) & (self.instruction_o[3:5] == LoadTarget.OFFSETS)
-            waiting = [int(op) for op, cls in INSTRUCTIONS.items() if cls.WAITS]
+            # An illegal instruction waits as well: the host finds the machine at rest.
+            free = [int(op) for op, cls in INSTRUCTIONS.items() if not cls.WAITS]
             m.d.sync += [
                 opcode.eq(code),
-                waits.eq(code.matches(*waiting) & ~is_offsets),
+                waits.eq(~code.matches(*free) & ~is_offsets),
                 halt.eq(self.instruction_o[Sync.LAYOUT["halt"].lsb]),
             ]
             m.next = "EXECUTE"
