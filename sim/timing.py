@@ -8,15 +8,15 @@ from collections.abc import Iterator
 from mapping.program import Program
 from mapping.report import timeline
 from systolic.spec.isa import Matmul, Sync
-from systolic.spec.registers import Registers, identity
+from systolic.spec.registers import COUNTER_BITS, Registers, identity
 from systolic.spec.timing import program_cycles
 
 
 def predict_counters(program: Program) -> list[Registers]:
     """Counters at each SYNC, as every simulator's ``run(..., step=True)`` reports them."""
-    name = identity(program.config)
+    name, wrap = identity(program.config), 1 << COUNTER_BITS
     marks = program_cycles(program.instructions, program.config)
-    return [Registers(name, mark.cycle, mark.busy_cycles) for mark in marks]
+    return [Registers(name, mark.cycle % wrap, mark.busy_cycles % wrap) for mark in marks]
 
 
 def trace_lines(program: Program) -> Iterator[str]:
