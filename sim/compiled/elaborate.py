@@ -105,7 +105,8 @@ class _Elaborator:
                 wire, _ = self._place[first.instance, first.cell, first.port]
                 pieces.append(Slice(wire, None, first.offset, 1))
                 continue
-            if all(driver == first for driver in vector):
+            # A wire of the same group must not be read in the loop that changes it.
+            if all(driver == first for driver in vector) and not self._is_in(space, first):
                 pieces.extend(self.bit(first))
                 continue
             key = (space.number, vector)
@@ -119,6 +120,11 @@ class _Elaborator:
             wire, offset = self._virtual[key]
             pieces.append(Slice(wire, None, offset, 1))
         return join(pieces)
+
+    def _is_in(self, space: Space, driver: Driver | int) -> bool:
+        if isinstance(driver, int):
+            return False
+        return self._place[driver.instance, driver.cell, driver.port][0].space is space
 
     def build_group(self, group: Group) -> None:
         """Add the nodes of a group; the widest inputs first, so that words stay whole."""

@@ -4,6 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#ifdef __clang__
+#define INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
+#else
+#define INDEPENDENT _Pragma("GCC ivdep")
+#endif
 #define INLINE static inline __attribute__((always_inline, unused))
 
 INLINE uint64_t shift_left(uint64_t a, int64_t by) { return by < 64 ? a << by : 0; }

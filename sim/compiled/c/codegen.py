@@ -174,6 +174,8 @@ class _Function:
     def loop(self, step: Step, nodes: list[Node]) -> None:
         """Add the loop that does `nodes` for every instance."""
         if nodes:
+            # An instance reads and writes its own elements only; compilers cannot always tell.
+            self.lines.append("INDEPENDENT")
             self.lines.append(f"for (int i = 0; i < {step.space.count}; i++) {{")
             for node in nodes:
                 self.node(node)

@@ -27,12 +27,11 @@ class Counter(wiring.Component):
 class Element(wiring.Component):
     """Element of an array: adds its weight where the bit from the west is set."""
 
-    act_i: In(1)
-    act_o: Out(1)
-    load_i: In(1)
-    load_o: Out(1)
-    psum_i: In(signed(12))
-    psum_o: Out(signed(12))
+    def __init__(self, psum_i_bits: int = 12, psum_o_bits: int = 12) -> None:
+        super().__init__({
+            "act_i": In(1), "act_o": Out(1), "load_i": In(1), "load_o": Out(1),
+            "psum_i": In(signed(psum_i_bits)), "psum_o": Out(signed(psum_o_bits)),
+        })
 
     def elaborate(self, platform: object) -> Module:
         """Register every output."""
@@ -49,11 +48,12 @@ class Element(wiring.Component):
 
 
 class Grid(wiring.Component):
-    """Array of elements, fed from the west and the north."""
+    """Array of elements, fed from the west and the north; sums may grow from row to row."""
 
-    def __init__(self, rows: int, cols: int) -> None:
+    def __init__(self, rows: int, cols: int, *, is_growing: bool = False) -> None:
         self._rows, self._cols = rows, cols
-        sums = data.ArrayLayout(signed(12), cols)
+        self._bits = [8 + row.bit_length() if is_growing else 12 for row in range(rows)]
+        sums = data.ArrayLayout(signed(self._bits[-1]), cols)
         super().__init__({"act_i": In(rows), "load_i": In(cols), "psum_o": Out(sums)})
 
     def elaborate(self, platform: object) -> Module:
@@ -62,7 +62,8 @@ class Grid(wiring.Component):
         grid = {}
         for row in range(self._rows):
             for col in range(self._cols):
-                grid[row, col] = element = Element()
+                bits = self._bits[max(row - 1, 0)], self._bits[row]
+                grid[row, col] = element = Element(*bits)
                 m.submodules[f"element_{row}_{col}"] = element
                 west = grid[row, col - 1].act_o if col else self.act_i[row]
                 load = grid[row - 1, col].load_o if row else self.load_i[col]

@@ -120,6 +120,34 @@ class Leaf(wiring.Component):
         return m
 
 
+class GrowingLeaf(wiring.Component):
+    """Sums and registers only, whose widths may differ between instances of one seed."""
+
+    def __init__(self, seed: int, in_bits: int, out_bits: int) -> None:
+        self._seed = seed
+        super().__init__({
+            "sel": In(1), "a": In(signed(in_bits)), "b": In(4), "y": Out(signed(out_bits)),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        """Mix the inputs in a way that only the seed decides."""
+        m = Module()
+        rng = Random(self._seed)
+        held = Signal(signed(5), init=rng.randint(-16, 15))
+        with m.If(self.sel):
+            m.d.sync += held.eq(Cat(self.b, held))
+        value = self.a
+        for _ in range(rng.randint(1, 3)):
+            other = rng.choice([held, self.b, self.y])
+            value = rng.choice([
+                lambda v=value, o=other: v + o, lambda v=value, o=other: v - o,
+                lambda v=value, o=other: v ^ o, lambda v=value, o=other: v & o,
+                lambda v=value, o=other: Mux(self.sel, v + o, v), lambda v=value: ~v,
+            ])()
+        m.d.sync += self.y.eq(value)
+        return m
+
+
 def _add_memory(m: Module, rng: Random, pool: list[Value], found: list[Value]) -> None:
     """Add a memory with random ports; its read data join `found`."""
     shape = random_shape(rng, 130)
@@ -194,6 +222,8 @@ class RandomDesign(wiring.Component):
             self._add_leaves(m, rng, pool, kind)
         for _ in range(rng.randint(0, 2) if self._has_memories else 0):
             _add_memory(m, rng, pool[:], pool)
+        if rng.random() < 0.5:
+            self._add_growing_leaves(m, rng, pool)
         self._add_comb(m, rng, pool)
         for reg in registers:
             self._drive(m, rng, reg, pool)
@@ -207,8 +237,13 @@ class RandomDesign(wiring.Component):
         has_memory = self._has_memories and rng.random() < 0.3
         chain = rng.random() < 0.5
         sources = pool[:]
-        for copy in range(self._copies):
-            m.submodules[f"leaf_{kind}_{copy}"] = leaf = Leaf(seed, has_memory)
+        leaves = [Leaf(seed, has_memory) for _ in range(self._copies)]
+        if not leaves[0].is_combinational and rng.random() < 0.5:
+            # One of them is read by all, itself too.
+            common = rng.choice(leaves)
+            sources += [getattr(common, name) for name in common.outs]
+        for copy, leaf in enumerate(leaves):
+            m.submodules[f"leaf_{kind}_{copy}"] = leaf
             for name in leaf.ins:
                 m.d.comb += getattr(leaf, name).eq(expression(rng, sources, rng.randint(0, 1)))
             outs = [getattr(leaf, name) for name in leaf.outs]
@@ -216,6 +251,19 @@ class RandomDesign(wiring.Component):
             if chain:
                 # The next one reads this one, like elements of an array.
                 sources = outs
+
+    def _add_growing_leaves(self, m: Module, rng: Random, pool: list[Value]) -> None:
+        seed, start = rng.getrandbits(30), rng.randint(1, 12)
+        above = rng.choice(pool)
+        for copy in range(self._copies):
+            in_bits = start + copy // 2
+            leaf = GrowingLeaf(seed, in_bits, in_bits + rng.randint(0, 1))
+            m.submodules[f"growing_{copy}"] = leaf
+            m.d.comb += [
+                leaf.sel.eq(rng.choice(pool)), leaf.a.eq(above), leaf.b.eq(rng.choice(pool)),
+            ]
+            above = leaf.y
+            pool.append(leaf.y)
 
     @staticmethod
     def _add_comb(m: Module, rng: Random, pool: list[Value]) -> None:

@@ -28,6 +28,11 @@ def test_all_elements_form_one_array_edges_included(tmp_path: Path) -> None:
     assert [space.count for space in design.spaces] == [1, 20]
 
 
+def test_rows_of_different_widths_form_one_array(tmp_path: Path) -> None:
+    design, _ = compile_design(netlist(Grid(9, 4, is_growing=True), tmp_path), "top")
+    assert [space.count for space in design.spaces] == [1, 36]
+
+
 def test_array_is_one_loop(tmp_path: Path) -> None:
     _, steps = compile_design(netlist(Grid(5, 4), tmp_path), "top")
     assert sum(not step.space.is_scalar for step in steps) == 1
@@ -43,10 +48,14 @@ def test_elements_that_depend_on_each_other_are_evaluated_one_by_one(tmp_path: P
     assert [space.count for space in design.spaces] == [1]
 
 
+@pytest.mark.parametrize("is_growing", [False, True])
 @pytest.mark.parametrize("shape", [(5, 4), (4, 7), (16, 3)])
-def test_grouped_and_ungrouped_models_agree(shape: tuple[int, int], cache: Cache) -> None:
+def test_grouped_and_ungrouped_models_agree(
+    shape: tuple[int, int], is_growing: bool, cache: Cache
+) -> None:
     rows, cols = shape
-    text = rtlil.convert(Grid(rows, cols), name="top", emit_src=False)
+    grid = Grid(rows, cols, is_growing=is_growing)
+    text = rtlil.convert(grid, name="top", emit_src=False)
     rng = np.random.default_rng(1)
     inputs = {"act_i": rng.integers(0, 1 << rows, 500), "load_i": rng.integers(0, 1 << cols, 500)}
     results = []
