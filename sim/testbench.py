@@ -14,6 +14,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from amaranth import ClockDomain, Module
 from amaranth.lib import wiring
 from amaranth.sim import Simulator
 
@@ -44,7 +45,7 @@ def simulate(
     Parameters
     ----------
     dut : Component
-        Component with a ``sync`` domain, or none.
+        Component in the ``sync`` domain, or of nothing but combinational logic.
     *benches : async callable
         Called with the simulator's context, side by side.
     timeout_cycles : int
@@ -61,7 +62,10 @@ def simulate(
     StreamRuleError
         If a watched stream breaks a rule.
     """
-    simulator = Simulator(dut)
+    top = Module()
+    top.domains.sync = ClockDomain()
+    top.submodules.dut = dut
+    simulator = Simulator(top)
     simulator.add_clock(CLOCK_PERIOD_S)
     for bench in benches:
         simulator.add_testbench(bench)
