@@ -1,0 +1,90 @@
+"""The drain engine: which accumulator when, against the loops of the instruction's description."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from systolic.drain import Drain
+from systolic.spec.isa import Drain as DrainInstruction
+from systolic.spec.isa import Output
+from tests.systolic.cycles import converts, trace
+
+OUTPUTS = ("busy_o", "slot_o", "addr_o", "col_o", "channel_o", "is_first_part_o", "is_last_part_o")
+WAIT_CYCLES = 9
+
+
+def make(cols: int) -> Drain:
+    """An engine for halves of 32 accumulators."""
+    return Drain(addr_bits=5, cols=cols, wait_cycles=WAIT_CYCLES)
+
+
+def slots_of(drain: DrainInstruction) -> list[tuple[int, ...]]:
+    """Address, column, channel, first and last part of each slot."""
+    return [
+        (
+            drain.half * 32 + (pixel * drain.window + element) * drain.parts + part,
+            col,
+            (drain.start + col) % 256,
+            part == 0,
+            part == drain.parts - 1,
+        )
+        for pixel in range(drain.count)
+        for col in range(drain.cols)
+        for element in range(drain.window)
+        for part in range(drain.parts)
+    ]
+
+
+def start(drain: DrainInstruction, interval: int) -> list[dict]:
+    """Cycles of an OUTPUT and a DRAIN, and noise where an instruction is no longer."""
+    output = Output(digits=1, zero=0, lo=0, hi=0, interval=interval)
+    return [
+        {"instruction_i": output.encode(), "output_en_i": 1},
+        {"instruction_i": drain.encode(), "output_en_i": 0, "start_i": 1},
+        {"instruction_i": (1 << 64) - 1, "start_i": 0},
+    ]
+
+
+@st.composite
+def drains(draw: st.DrawFn) -> DrainInstruction:
+    parts, window = draw(st.integers(1, 4)), draw(st.integers(1, 5))
+    return DrainInstruction(
+        half=draw(st.integers(0, 1)),
+        count=draw(st.integers(1, 32 // (parts * window))),
+        start=draw(st.integers(0, 255)),
+        parts=parts,
+        cols=draw(st.integers(1, 6)),
+        window=window,
+    )
+
+
+@settings(max_examples=40)
+@given(drains(), st.integers(1, 5), st.integers(0, 2))
+def test_slots_come_in_order_and_on_time(drain: DrainInstruction, interval: int, more: int) -> None:
+    slots = slots_of(drain)
+    cycles = 2 * WAIT_CYCLES + len(slots) * interval
+    stimuli = start(drain, interval) + [{}] * cycles
+    rows = trace(make(drain.cols + more), stimuli, *OUTPUTS)
+    busy = [row[0] for row in rows]
+    assert busy == [0, 0, *[1] * cycles, 0]
+    first = 2 + WAIT_CYCLES
+    for cycle, row in enumerate(rows):
+        index, phase = divmod(cycle - first, interval)
+        if 0 <= index < len(slots):
+            assert row[1:] == (phase == 0, *slots[index])
+        else:
+            assert row[1] == 0
+
+
+def test_a_second_drain_starts_from_the_beginning() -> None:
+    one = DrainInstruction(half=1, count=2, cols=2, start=7, parts=2, window=2)
+    two = DrainInstruction(half=0, count=1, cols=1, start=250)
+    length = 2 * WAIT_CYCLES + 2 * len(slots_of(one))
+    stimuli = start(one, 2) + [{}] * length + start(two, 3) + [{}] * (2 * WAIT_CYCLES + 3)
+    rows = trace(make(2), stimuli, *OUTPUTS)
+    assert [row[2:] for row in rows if row[1]] == slots_of(one) + slots_of(two)
+
+
+@pytest.mark.parametrize("cols", [1, 3, 32])
+def test_it_converts_to_rtlil(cols: int) -> None:
+    assert converts(make(cols))
