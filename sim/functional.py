@@ -5,6 +5,8 @@ accumulators never written, results stored before they are drained, a half fille
 sums that leave their accumulator. Cycles come from :mod:`systolic.spec.timing`.
 """
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -76,6 +78,9 @@ class FunctionalSimulator:
         self.config = config
         self._memory = np.zeros((config.scratchpad_words, config.word_bytes), np.uint8)
         self._rules = MachineRules(config, self.read)
+        # Programs run many times, and say the same thing often.
+        self._decode = lru_cache(maxsize=1 << 16)(decode)
+        self._unpack_weights = lru_cache(maxsize=1 << 12)(self._unpack_tile)
         self._reset()
 
     def _reset(self) -> None:
@@ -168,7 +173,9 @@ class FunctionalSimulator:
     def _fetch(self, addr: int) -> Instruction:
         try:
             self._rules.check_readable(addr, self.config.instruction_words)
-            return decode(int.from_bytes(self._memory[addr:].reshape(-1)[:8].tobytes(), "little"))
+            return self._decode(
+                int.from_bytes(self._memory[addr:].reshape(-1)[:8].tobytes(), "little")
+            )
         except (RuleError, InstructionError) as error:
             raise SimulationError(addr, None, str(error)) from None
 
@@ -203,17 +210,21 @@ class FunctionalSimulator:
     def _matmul(self, matmul: Matmul) -> None:
         config = self.config
         tile = self._memory[matmul.weights : matmul.weights + config.weight_words]
-        weights = unpack_weights(tile.tobytes(), config)
+        weights = self._unpack_weights(tile.tobytes())
         addrs = self._rules.pixel_words(matmul.start, matmul.count, matmul.base, matmul.digits)
         digits = unpack_words(self._memory[addrs.ravel()].tobytes(), config)
         by_digit = digits.reshape(matmul.count, matmul.digits, config.rows).transpose(1, 0, 2)
         codes = join_digits(by_digit.astype(np.int64), config.digit_bits)
         where = np.arange(matmul.count) * matmul.parts + matmul.part
         # Through BLAS, and exact: 64 products of 8-bit weights and codes below 2**14.
-        sums = (codes.astype(np.float64) @ weights.astype(np.float64)).astype(np.int64)
+        sums = (codes.astype(np.float64) @ weights).astype(np.int64)
         if not matmul.first:
             sums += self._acc[matmul.half, where]
         self._acc[matmul.half, where] = self._checked(sums, "an accumulator overflows")
+
+    def _unpack_tile(self, data: bytes) -> NDArray[np.float64]:
+        """Weights of a tile's words, shape (rows, cols)."""
+        return unpack_weights(data, self.config).astype(np.float64)
 
     def _checked(self, sums: NDArray[np.int64], message: str) -> NDArray[np.int64]:
         """Sums, all of which must fit an accumulator."""
