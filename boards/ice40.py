@@ -43,8 +43,8 @@ class Device:
     synth_options: str = ""
 
 
-UP5K = Device("up5k", "sg48", "-dsp -spram")
-HX8K = Device("hx8k", "ct256")
+UP5K = Device("up5k", "sg48", "-dsp -spram -dffe_min_ce_use 4")
+HX8K = Device("hx8k", "ct256", "-device hx")
 DEVICES = {device.name: device for device in (UP5K, HX8K)}
 
 
@@ -53,6 +53,7 @@ def to_rtlil(design: Elaboratable) -> str:
 
     Amaranth's memories give the old value then; a block RAM gives anything, and yosys would surround
     it with registers and comparators. Our gateware never does it, so it is told not to care.
+    (``-no-rw-check`` of ``synth_ice40`` says the same, but not of Amaranth's read ports.)
     """
     text = rtlil.convert(design, name="top")
     return re.sub(

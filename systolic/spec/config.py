@@ -252,9 +252,9 @@ class ArrayConfig:
         A bound that drains wait for, with a little room for the pipeline to be rebalanced: it is paid
         once per drain, and mostly beside other work.
         """
-        # In fabric: a step per cycle, and a register behind every second adder row.
+        # In fabric: a step per cycle, and an adder row for every bit of a step.
         steps = self.requantize_cycles
-        product = 5 if self.multiplier == "dsp" else steps + -(-48 // steps // 2)
+        product = 5 if self.multiplier == "dsp" else steps + max(1, 48 // steps - 1)
         return product + 7
 
     @property
