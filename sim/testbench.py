@@ -36,6 +36,7 @@ class StreamRuleError(AssertionError):
 def simulate(
     dut: wiring.Component,
     *benches: Bench,
+    background: Iterable[Bench] = (),
     timeout_cycles: int = 10_000,
     watch: Iterable[Any] = (),
     vcd: Path | None = None,
@@ -48,8 +49,10 @@ def simulate(
         Component in the ``sync`` domain, or of nothing but combinational logic.
     *benches : async callable
         Called with the simulator's context, side by side.
+    background : iterable of async callables
+        Run as well, but nobody waits for them.
     timeout_cycles : int
-        Cycles they may take.
+        Cycles the benches may take.
     watch : iterable of stream interfaces
         Streams whose rules are checked in every cycle.
     vcd : Path, optional
@@ -69,9 +72,8 @@ def simulate(
     simulator.add_clock(CLOCK_PERIOD_S)
     for bench in benches:
         simulator.add_testbench(bench)
-    for stream in watch:
-        simulator.add_testbench(_monitor(stream), background=True)
-    simulator.add_testbench(_limit(timeout_cycles), background=True)
+    for bench in (*background, *map(_monitor, watch), _limit(timeout_cycles)):
+        simulator.add_testbench(bench, background=True)
     writer: AbstractContextManager[Any] = nullcontext()
     if vcd is not None:
         writer = simulator.write_vcd(str(vcd))
