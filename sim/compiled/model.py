@@ -1,8 +1,8 @@
 """A compiled design as a Python object: ports, clock cycles, byte streams, memories.
 
 The state of a model is a buffer of its own, so that any number of models of one design can run
-side by side. One call from Python costs about a microsecond: for speed, do many cycles per call with
-`CompiledModel.step`, `CompiledModel.run_vectors` or `CompiledModel.exchange`.
+side by side. One call from Python costs about a microsecond: for speed, do many cycles per call
+with `CompiledModel.step`, `CompiledModel.run_vectors` or `CompiledModel.exchange`.
 """
 
 import ctypes
@@ -15,17 +15,18 @@ from amaranth.back import rtlil
 from amaranth.lib import wiring
 from numpy.typing import NDArray
 
-from sim.compiled.build import Interface, MemoryInfo, build
-from sim.compiled.design import Output
+from sim.compiled.build import Interface, build
+from sim.compiled.library import Column, Exchange, column, load_library
+from sim.compiled.memory_view import MemoryView
+from sim.compiled.ports import WORD_BITS, check_value, from_words, port_words, to_words
+from sim.compiled.rtl.design import Output
 from sim.compiled.toolchain import Cache, Compiler, default_cache, find_compiler
 from sim.compiled.trace import Trace
 
-__all__ = ["CompiledModel", "MemoryView", "SimulationTimeout", "compile_component"]
-
-_WORD_BITS = 64
+__all__ = ["CompiledModel", "SimulationTimeout", "compile_component"]
 
 
-class SimulationTimeout(TimeoutError):
+class SimulationTimeout(TimeoutError):  # noqa: N818 - like the exception it extends
     """An exchange did not finish in the cycles it was given.
 
     Attributes
@@ -48,76 +49,6 @@ class SimulationTimeout(TimeoutError):
         self.cycles = cycles
 
 
-class _Column(ctypes.Structure):
-    _fields_ = (
-        ("word", ctypes.c_uint64),
-        ("words", ctypes.c_uint64),
-        ("data", ctypes.c_void_p),
-    )
-
-
-class _Exchange(ctypes.Structure):
-    _fields_ = (
-        *((name, ctypes.c_uint64) for name in (
-            "i_valid", "i_payload", "i_ready", "o_valid", "o_payload", "o_ready")),
-        ("tx", ctypes.c_char_p),
-        ("rx", ctypes.c_void_p),
-        *((name, ctypes.c_uint64) for name in ("tx_bytes", "rx_bytes", "sent", "received")),
-    )
-
-
-def _load(path: Path) -> ctypes.CDLL:
-    library = ctypes.CDLL(str(path))
-    pointer, number = ctypes.c_void_p, ctypes.c_uint64
-    for name, result, arguments in (
-        ("model_bytes", number, ()),
-        ("model_init", None, (pointer,)),
-        ("model_settle", None, (pointer,)),
-        ("model_in", ctypes.POINTER(number), (pointer,)),
-        ("model_out", ctypes.POINTER(number), (pointer,)),
-        ("model_step", None, (pointer, number)),
-        ("model_run", None, (pointer, number, pointer, number, pointer, number)),
-        ("model_exchange", number, (pointer, pointer, number)),
-        ("model_memory", pointer, (pointer, number)),
-    ):
-        function = getattr(library, name)
-        function.restype = result
-        function.argtypes = arguments
-    return library
-
-
-class MemoryView:
-    """Words of a memory of a model, read and written in place; a sequence of unsigned integers."""
-
-    def __init__(self, info: MemoryInfo, address: int) -> None:
-        self._info = info
-        self._bytes = max(1, -(-info.width // _WORD_BITS)) * info.cell_bits // 8
-        kind = ctypes.c_uint8 * (self._bytes * info.depth)
-        self._data = kind.from_address(address)
-
-    def __len__(self) -> int:
-        return self._info.depth
-
-    def _place(self, index: int) -> int:
-        if not 0 <= index < self._info.depth:
-            raise IndexError(
-                f"memory {self._info.name} has {self._info.depth} words, none at {index}"
-            )
-        return index * self._bytes
-
-    def __getitem__(self, index: int) -> int:
-        start = self._place(index)
-        return int.from_bytes(bytes(self._data[start:start + self._bytes]), "little")
-
-    def __setitem__(self, index: int, value: int) -> None:
-        if not 0 <= value < 1 << self._info.width:
-            raise ValueError(
-                f"memory {self._info.name} holds words of {self._info.width} bits, not {value}"
-            )
-        start = self._place(index)
-        self._data[start:start + self._bytes] = value.to_bytes(self._bytes, "little")
-
-
 class CompiledModel:
     """One simulated instance of a compiled design.
 
@@ -135,11 +66,11 @@ class CompiledModel:
     def __init__(self, path: Path, interface: Interface) -> None:
         self.interface = interface
         self.cycles = 0
-        self._library = _load(path)
+        self._library = load_library(path)
         size = self._library.model_bytes()
-        self._buffer = ctypes.create_string_buffer(size + _WORD_BITS)
+        self._buffer = ctypes.create_string_buffer(size + WORD_BITS)
         base = ctypes.addressof(self._buffer)
-        self._state = base + -base % _WORD_BITS  # the C structure is aligned to 64 bytes
+        self._state = base + -base % WORD_BITS  # the C structure is aligned to 64 bytes
         self._in = self._library.model_in(self._state)
         self._out = self._library.model_out(self._state)
         self._inputs = {port.name: port for port in interface.inputs if port.name != "clk"}
@@ -188,11 +119,9 @@ class CompiledModel:
             If there is no such input, or the value does not fit in it.
         """
         port = self._port(name, self._inputs, "input")
-        if not -(1 << port.width) // 2 <= value < 1 << port.width:
-            raise ValueError(f"input {name} has {port.width} bits, too few for {value}")
-        value &= (1 << port.width) - 1
-        for word in range(max(1, -(-port.width // _WORD_BITS))):
-            self._in[port.word + word] = value >> _WORD_BITS * word & (1 << _WORD_BITS) - 1
+        value = check_value(port, value)
+        for word in range(port_words(port)):
+            self._in[port.word + word] = value >> WORD_BITS * word & (1 << WORD_BITS) - 1
         self._is_settled = False
 
     def get(self, name: str) -> int:
@@ -209,8 +138,8 @@ class CompiledModel:
         return self._value(port)
 
     def _value(self, port: Output) -> int:
-        words = max(1, -(-port.width // _WORD_BITS))
-        value = sum(self._out[port.word + word] << _WORD_BITS * word for word in range(words))
+        words = port_words(port)
+        value = sum(self._out[port.word + word] << WORD_BITS * word for word in range(words))
         if port.is_signed and port.width and value >> (port.width - 1):
             value -= 1 << port.width
         return value
@@ -228,8 +157,8 @@ class CompiledModel:
 
     def _values(self) -> Iterable[int]:
         for port in self._inputs.values():
-            words = max(1, -(-port.width // _WORD_BITS))
-            yield sum(self._in[port.word + word] << _WORD_BITS * word for word in range(words))
+            words = port_words(port)
+            yield sum(self._in[port.word + word] << WORD_BITS * word for word in range(words))
         for port in self._outputs.values():
             yield self._value(port) & (1 << port.width) - 1
 
@@ -288,22 +217,22 @@ class CompiledModel:
         arrays = {}
         for name, values in inputs.items():
             port = self._port(name, self._inputs, "input")
-            arrays[name] = _to_words(port, np.asarray(values))
+            arrays[name] = to_words(port, np.asarray(values))
             columns.append((port, arrays[name]))
         results = []
         for name in outputs:
             port = self._port(name, self._outputs, "output")
-            words = max(1, -(-port.width // _WORD_BITS))
+            words = port_words(port)
             results.append((port, np.zeros((cycles, words), np.uint64)))
         done = 0
         while done < cycles:
             chunk = self._chunk(cycles - done)
-            ins = (_Column * len(columns))(*(_column(p, a[done:]) for p, a in columns))
-            outs = (_Column * len(results))(*(_column(p, a[done:]) for p, a in results))
+            ins = (Column * len(columns))(*(column(p, a[done:]) for p, a in columns))
+            outs = (Column * len(results))(*(column(p, a[done:]) for p, a in results))
             self._library.model_run(self._state, chunk, ins, len(ins), outs, len(outs))
             self._after(chunk)
             done += chunk
-        return {port.name: _from_words(port, array) for port, array in results}
+        return {port.name: from_words(port, array) for port, array in results}
 
     def exchange(
         self, tx: bytes, rx_bytes: int, max_cycles: int, *, i: str = "i", o: str = "o"
@@ -347,7 +276,7 @@ class CompiledModel:
             "o_valid": self._port(f"{o}__valid", self._outputs, "output").word,
             "o_payload": self._byte_port(f"{o}__payload", self._outputs, "output").word,
         }
-        job = _Exchange(
+        job = Exchange(
             tx=tx, rx=ctypes.addressof(received), tx_bytes=len(tx), rx_bytes=rx_bytes, **places
         )
         cycles = 0
@@ -356,7 +285,7 @@ class CompiledModel:
             done = self._library.model_exchange(self._state, ctypes.byref(job), chunk)
             self._after(done)
             cycles += done
-        data = received.raw[:job.received]
+        data = received.raw[: job.received]
         if job.sent < len(tx) or job.received < rx_bytes:
             raise SimulationTimeout(data, rx_bytes, job.sent, len(tx), cycles)
         return data, cycles
@@ -377,7 +306,8 @@ class CompiledModel:
         """
         for index, info in enumerate(self.interface.memories):
             if info.name == name:
-                return MemoryView(info, self._library.model_memory(self._state, index))
+                address = self._library.model_memory(self._state, index)
+                return MemoryView(info, address, self._buffer)
         known = ", ".join(info.name for info in self.interface.memories)
         raise ValueError(f"the design has no memory {name}, only {known or 'none'}")
 
@@ -387,51 +317,11 @@ class CompiledModel:
         The file appears whole when the context closes. Cycles run one by one meanwhile. Nets
         inside the design are shown down to the `trace_depth` it was compiled with.
         """
-        return self._tracing(Path(path))
-
-    def _tracing(self, path: Path) -> AbstractContextManager[None]:
         ports = [*self._inputs.values(), *self._outputs.values()]
-        return Trace(path, ports, self._set_trace)
+        return Trace(Path(path), ports, self._set_trace)
 
     def _set_trace(self, trace: Trace | None) -> None:
         self._trace = trace
-
-
-def _to_words(port: Output, values: NDArray[np.integer]) -> NDArray[np.uint64]:
-    words = max(1, -(-port.width // _WORD_BITS))
-    expected = f"(cycles,) or (cycles, {words})" if words == 1 else f"(cycles, {words})"
-    if values.ndim == 1 and words == 1:
-        values = values[:, None]
-    if values.ndim != 2 or values.shape[1] != words or values.dtype.kind not in "iub":
-        raise ValueError(
-            f"input {port.name} takes integers of shape {expected}, not "
-            f"{values.dtype} {values.shape}"
-        )
-    result = values.astype(np.uint64)
-    top = port.width - _WORD_BITS * (words - 1)
-    mask = np.uint64((1 << top) - 1)
-    if values.dtype.kind == "i" and words == 1:
-        least, most = -(1 << port.width) // 2, (1 << port.width) - 1
-        if values.size and not (least <= int(values.min()) and int(values.max()) <= most):
-            raise ValueError(f"input {port.name} has {port.width} bits, too few for its values")
-        result &= mask
-    elif np.any(result[:, -1] & ~mask):
-        raise ValueError(f"input {port.name} has {port.width} bits, too few for its values")
-    return np.ascontiguousarray(result)
-
-
-def _from_words(port: Output, data: NDArray[np.uint64]) -> NDArray[np.integer]:
-    if port.width > _WORD_BITS:
-        return data
-    values = data[:, 0]
-    if not port.is_signed:
-        return values
-    unused = np.uint64(_WORD_BITS - port.width)
-    return (values << unused).view(np.int64) >> np.int64(unused)
-
-
-def _column(port: Output, data: NDArray[np.uint64]) -> _Column:
-    return _Column(port.word, data.shape[1], data.ctypes.data)
 
 
 def compile_component(

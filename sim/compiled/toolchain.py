@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 
 import platformdirs
@@ -68,18 +69,10 @@ class Compiler:
 @cache
 def _version(command: tuple[str, ...]) -> str:
     if command[0] == sys.executable:
-        version = importlib.util.find_spec("ziglang")
-        return f"zig {version.origin if version else ''} {importlib_version('ziglang')}"
+        return f"zig {version('ziglang')}"
     path = Path(shutil.which(command[0]) or command[0]).resolve()
     stat = path.stat()
     return f"{path} {stat.st_size} {stat.st_mtime_ns}"
-
-
-def importlib_version(package: str) -> str:
-    """Return the version of an installed package."""
-    from importlib.metadata import version
-
-    return version(package)
 
 
 @cache
@@ -89,8 +82,9 @@ def _processor() -> str:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return f"{platform.machine()} {platform.processor()}"
-    return "\n".join(sorted({line for line in lines if line.startswith(("flags", "model name",
-                                                                       "Features"))}))
+    return "\n".join(
+        sorted({line for line in lines if line.startswith(("flags", "model name", "Features"))})
+    )
 
 
 def find_compiler(name: str | None = None) -> Compiler:

@@ -8,7 +8,7 @@ from types import TracebackType
 
 from vcd import VCDWriter
 
-from sim.compiled.design import Output
+from sim.compiled.rtl.design import Output
 
 __all__ = ["Trace"]
 

@@ -5,21 +5,32 @@ Meaning of the cells: the yosys manual, chapter on the internal cell library. Di
 """
 
 from sim.compiled.c.refs import Names, clean, container, literal, loose, mask, signed
-from sim.compiled.design import Node, Ref, extend, ref_width, slice_ref
+from sim.compiled.rtl.design import Node, Ref, extend, ref_width, slice_ref
 
 __all__ = ["amount", "is_wide", "narrow_cell"]
 
 _ARITHMETIC = {"$add": "+", "$sub": "-", "$mul": "*", "$and": "&", "$or": "|", "$xor": "^"}
 _COMPARISONS = {
-    "$lt": "<", "$le": "<=", "$gt": ">", "$ge": ">=",
-    "$eq": "==", "$ne": "!=", "$eqx": "==", "$nex": "!=",
+    "$lt": "<",
+    "$le": "<=",
+    "$gt": ">",
+    "$ge": ">=",
+    "$eq": "==",
+    "$ne": "!=",
+    "$eqx": "==",
+    "$nex": "!=",
 }
-_DIVISIONS = {"$div": "div_trunc", "$mod": "mod_trunc", "$divfloor": "div_floor",
-              "$modfloor": "mod_floor"}
+_DIVISIONS = {
+    "$div": "div_trunc",
+    "$mod": "mod_trunc",
+    "$divfloor": "div_floor",
+    "$modfloor": "mod_floor",
+}
 _TRUTHS = {"$logic_not": "==", "$reduce_or": "!=", "$reduce_bool": "!="}
 # The result takes no more of these operands than it has bits itself.
-_TAKES_LOW = frozenset({*_ARITHMETIC, "$not", "$pos", "$neg", "$xnor", "$mux", "$pmux",
-                        "$shl", "$sshl", "$bmux"})
+_TAKES_LOW = frozenset(
+    {*_ARITHMETIC, "$not", "$pos", "$neg", "$xnor", "$mux", "$pmux", "$shl", "$sshl", "$bmux"}
+)
 
 
 def is_wide(node: Node) -> bool:
@@ -116,17 +127,16 @@ def amount(names: Names, ref: Ref, is_signed: bool) -> str:
         return f"(int64_t){show(names, ref, bits)}"
     low = clean(names, slice_ref(ref, 0, 31), 64)
     top = slice_ref(ref, width - 1, 1)
-    rest = [
-        clean(names, slice_ref(ref, at, 64), 64) for at in range(31, width, 64)
-    ]
+    rest = [clean(names, slice_ref(ref, at, 64), 64) for at in range(31, width, 64)]
     if not is_signed:
         return f"(({' | '.join(rest)}) ? (int64_t)1 << 31 : (int64_t)({low}))"
     ones = [
-        f"({clean(names, slice_ref(ref, at, 64), 64)} =="
-        f" {literal(mask(min(64, width - at)), 64)})"
+        f"({clean(names, slice_ref(ref, at, 64), 64)} == {literal(mask(min(64, width - at)), 64)})"
         for at in range(31, width, 64)
     ]
-    negative = f"(({' & '.join(ones)}) ? (int64_t)({low}) - ((int64_t)1 << 31) : -((int64_t)1 << 31))"
+    negative = (
+        f"(({' & '.join(ones)}) ? (int64_t)({low}) - ((int64_t)1 << 31) : -((int64_t)1 << 31))"
+    )
     positive = f"(({' | '.join(rest)}) ? (int64_t)1 << 31 : (int64_t)({low}))"
     return f"({clean(names, top, 64)} ? {negative} : {positive})"
 
@@ -236,7 +246,9 @@ _EMIT = {
     **dict.fromkeys(("$shr", "$sshr"), _shift_right),
     **dict.fromkeys(("$shift", "$shiftx"), _shift_both),
     **dict.fromkeys(_DIVISIONS, _division),
-    "$mux": _mux, "$pmux": _pmux, "$bmux": _bmux,
+    "$mux": _mux,
+    "$pmux": _pmux,
+    "$bmux": _bmux,
 }
 
 

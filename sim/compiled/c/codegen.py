@@ -16,10 +16,17 @@ from sim.compiled.c.memory import read_memory, write_memory
 from sim.compiled.c.refs import Names, clean, literal, mask, words
 from sim.compiled.c.state import initialisation, memory_access, reset, state_type
 from sim.compiled.c.wide import wide_cell, word_of
-from sim.compiled.design import (
-    Design, Node, Slice, Wire, WireKind, ref_width, slice_ref, wires_of,
+from sim.compiled.rtl.design import (
+    Design,
+    Node,
+    Slice,
+    Wire,
+    WireKind,
+    ref_width,
+    slice_ref,
+    wires_of,
 )
-from sim.compiled.schedule import Step, output_cone
+from sim.compiled.rtl.schedule import Step, output_cone
 
 __all__ = ["generate"]
 
@@ -108,9 +115,7 @@ class _Function:
                 return
             shape = f"[{len(values)}]" if wire.used > 64 else ""
             self.lines.append(f"uint{bits}_t v{wire.number}{shape};")
-        stores = [
-            f"{self.target(wire, word)} = {value};" for word, value in enumerate(values)
-        ]
+        stores = [f"{self.target(wire, word)} = {value};" for word, value in enumerate(values)]
         if before:
             self.lines.append("{ " + " ".join(before + stores) + " }")
         else:
@@ -130,7 +135,7 @@ class _Function:
             raise AssertionError(node.kind)
         elif node.kind == "memory_read":
             before, values = read_memory(names, node)
-            values = values[:words(out.used)]
+            values = values[: words(out.used)]
             if out.used < 64:
                 values = [f"{values[0]} & {literal(mask(out.used), 64)}"]
             self.store(out, before, values)
@@ -230,13 +235,15 @@ def generate(design: Design, steps: list[Step]) -> str:
         design, output_cone(design, steps), "settle", Names(set(), places, fields=fields)
     )
     folder = resources.files("sim.compiled")
-    return "\n".join([
-        (folder / "runtime.h").read_text(encoding="utf-8"),
-        *state_type(design, fields),
-        *initialisation(design, fields),
-        *reset(design, fields),
-        *cycle,
-        *settle,
-        (folder / "driver.h").read_text(encoding="utf-8"),
-        *memory_access(design),
-    ])
+    return "\n".join(
+        [
+            (folder / "runtime.h").read_text(encoding="utf-8"),
+            *state_type(design, fields),
+            *initialisation(design, fields),
+            *reset(design, fields),
+            *cycle,
+            *settle,
+            (folder / "driver.h").read_text(encoding="utf-8"),
+            *memory_access(design),
+        ]
+    )

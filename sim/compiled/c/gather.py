@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from sim.compiled.c.refs import Names, clean, container
 from sim.compiled.c.wide import word_of
-from sim.compiled.design import Const, Fill, Node, Piece, Ref, Slice, slice_ref
+from sim.compiled.rtl.design import Const, Fill, Node, Piece, Ref, Slice, slice_ref
 
 __all__ = ["gather"]
 
@@ -55,9 +55,7 @@ def _runs(lanes: list[Ref], shapes: list[_Shape]) -> list[_Run]:
     """Cut the instances into runs: the most frequent shape over its whole reach, then the rest."""
     common, _ = Counter(shapes).most_common(1)[0]
     example = shapes.index(common)
-    reach = [
-        lane for lane in range(len(lanes)) if _is_legal(lanes[example], lane - example)
-    ]
+    reach = [lane for lane in range(len(lanes)) if _is_legal(lanes[example], lane - example)]
     runs = [_Run(reach[0], reach[-1] + 1, common)]
     lane = 0
     while lane < len(lanes):
@@ -90,7 +88,9 @@ class _Shifted(Names):
             return super().word(wire, lane, word)
         marker = "@"
         text = super().word(wire, marker, word)  # type: ignore[arg-type]
-        return text.replace(f"[{marker}]", f"[{self.index} + {lane}]" if lane else f"[{self.index}]")
+        return text.replace(
+            f"[{marker}]", f"[{self.index} + {lane}]" if lane else f"[{self.index}]"
+        )
 
 
 def gather(names: Names, node: Node, targets: list[str]) -> list[str]:
@@ -117,9 +117,7 @@ def gather(names: Names, node: Node, targets: list[str]) -> list[str]:
 
     lines = []
     for run in _runs(lanes, shapes):
-        example = next(
-            lane for lane in range(run.first, run.last) if shapes[lane] == run.shape
-        )
+        example = next(lane for lane in range(run.first, run.last) if shapes[lane] == run.shape)
         for word, target in enumerate(targets):
             if run.last - run.first == 1:
                 text = value(names, lanes[run.first], word)
@@ -127,7 +125,5 @@ def gather(names: Names, node: Node, targets: list[str]) -> list[str]:
                 continue
             ref = tuple(_moved(piece, example) for piece in lanes[example])
             text = value(shifted, ref, word)
-            lines.append(
-                f"for (int i = {run.first}; i < {run.last}; i++) {target}[i] = {text};"
-            )
+            lines.append(f"for (int i = {run.first}; i < {run.last}; i++) {target}[i] = {text};")
     return lines

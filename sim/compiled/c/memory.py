@@ -1,8 +1,8 @@
 """C for memories: reads with transparency, writes with bit masks."""
 
-from sim.compiled.c.refs import Names, clean, container, literal, mask, words
+from sim.compiled.c.refs import Names, clean, literal, mask, words
 from sim.compiled.c.wide import word_of
-from sim.compiled.design import Const, Fill, Memory, Node, Ref, Slice, ref_width, slice_ref
+from sim.compiled.rtl.design import Const, Fill, Memory, Node, Ref, Slice, ref_width, slice_ref
 
 __all__ = ["cell_bits", "declaration", "read_memory", "write_memory"]
 

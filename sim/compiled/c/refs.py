@@ -8,8 +8,17 @@ where the reader takes the low bits only.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from sim.compiled.design import (
-    Const, Fill, Piece, Ref, Slice, Space, Wire, WireKind, ref_width, slice_ref,
+from sim.compiled.rtl.design import (
+    Const,
+    Fill,
+    Piece,
+    Ref,
+    Slice,
+    Space,
+    Wire,
+    WireKind,
+    ref_width,
+    slice_ref,
 )
 
 __all__ = ["Names", "clean", "container", "literal", "loose", "mask", "signed", "words"]
@@ -128,7 +137,9 @@ def _is_sign_extension(ref: Ref) -> bool:
         return False
     below, top = ref[-2], ref[-1].bit
     return (below.wire, below.lane, below.offset + below.width) == (
-        top.wire, top.lane, top.offset + 1
+        top.wire,
+        top.lane,
+        top.offset + 1,
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from sim.compiled.c.memory import cell_bits, declaration
 from sim.compiled.c.refs import container, literal, mask, words
-from sim.compiled.design import Design, Memory, Wire, WireKind
+from sim.compiled.rtl.design import Design, Memory, Wire, WireKind
 
 __all__ = ["initialisation", "memory_access", "reset", "state_type"]
 
@@ -50,8 +50,7 @@ def _set_register(name: str, wire: Wire, values: list[int]) -> list[str]:
         else:
             table = ", ".join(literal(part, bits) for part in parts)
             lines.append(
-                f"{{ static const uint{bits}_t t[] = {{{table}}};"
-                f" memcpy({target}, t, sizeof t); }}"
+                f"{{ static const uint{bits}_t t[] = {{{table}}}; memcpy({target}, t, sizeof t); }}"
             )
     return lines
 
@@ -67,7 +66,8 @@ def _set_memory(memory: Memory) -> list[str]:
             continue
         table = ", ".join(
             literal(value >> 64 * word & _WORD, bits)
-            for value in image[:length] for word in range(count)
+            for value in image[:length]
+            for word in range(count)
         )
         target = f"s->m{memory.number}" + ("" if memory.space.is_scalar else f"[{lane}]")
         lines.append(

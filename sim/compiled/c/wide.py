@@ -2,16 +2,20 @@
 
 from sim.compiled.c.cells import amount
 from sim.compiled.c.refs import Names, clean, literal, mask, words
-from sim.compiled.design import Node, Ref, const, extend, ref_width, slice_ref
+from sim.compiled.rtl.design import Node, Ref, const, extend, ref_width, slice_ref
 
 __all__ = ["wide_cell", "word_of"]
 
 _BITWISE = {"$and": "{} & {}", "$or": "{} | {}", "$xor": "{} ^ {}", "$xnor": "~({} ^ {})"}
 _COMPARISONS = {
-    "$lt": ("wide_below", "ab", ""), "$ge": ("wide_below", "ab", "!"),
-    "$gt": ("wide_below", "ba", ""), "$le": ("wide_below", "ba", "!"),
-    "$eq": ("wide_equal", "ab", ""), "$ne": ("wide_equal", "ab", "!"),
-    "$eqx": ("wide_equal", "ab", ""), "$nex": ("wide_equal", "ab", "!"),
+    "$lt": ("wide_below", "ab", ""),
+    "$ge": ("wide_below", "ab", "!"),
+    "$gt": ("wide_below", "ba", ""),
+    "$le": ("wide_below", "ba", "!"),
+    "$eq": ("wide_equal", "ab", ""),
+    "$ne": ("wide_equal", "ab", "!"),
+    "$eqx": ("wide_equal", "ab", ""),
+    "$nex": ("wide_equal", "ab", "!"),
 }
 _DIVISIONS = {"$div": (0, "q"), "$mod": (0, "r"), "$divfloor": (1, "q"), "$modfloor": (1, "r")}
 _FUNCTIONS = {"$add": "wide_add", "$sub": "wide_sub", "$mul": "wide_mul", "$neg": "wide_sub"}
@@ -33,7 +37,8 @@ def _operands(names: Names, node: Node, width: int) -> list[str]:
     is_signed = bool(node.params["signed"])
     return [
         _array(names, name.lower(), extend(node.reads[name], 64 * count, is_signed), count)
-        for name in "AB" if name in node.reads
+        for name in "AB"
+        if name in node.reads
     ]
 
 
@@ -86,8 +91,14 @@ def _computed(names: Names, node: Node) -> tuple[list[str], list[str]]:
     width = node.out.used
     count = words(width)
     if node.kind == "$neg":
-        node = Node("$sub", node.space, {"A": const(0, 1), "B": node.reads["A"]}, node.out,
-                    node.origin, node.params)
+        node = Node(
+            "$sub",
+            node.space,
+            {"A": const(0, 1), "B": node.reads["A"]},
+            node.out,
+            node.origin,
+            node.params,
+        )
     body = _operands(names, node, width)
     body += [f"uint64_t y[{count}];", f"{_FUNCTIONS[node.kind]}(y, a, b, {count});"]
     return body, [f"y[{word}]" for word in range(count)]
@@ -111,7 +122,9 @@ def _shifted(names: Names, node: Node) -> tuple[list[str], list[str]]:
     count = words(width)
     is_arithmetic = node.kind == "$sshr" and is_signed
     ref = extend(source, 64 * count if is_arithmetic else width, is_signed)
-    text = amount(names, by, node.kind in ("$shift", "$shiftx") and bool(node.params["shift_signed"]))
+    text = amount(
+        names, by, node.kind in ("$shift", "$shiftx") and bool(node.params["shift_signed"])
+    )
     fill = f"(uint64_t)((int64_t)a[{count - 1}] >> 63)" if is_arithmetic else "0"
     body = [
         _array(names, "a", ref, count),

@@ -28,10 +28,16 @@ class Element(wiring.Component):
     """Element of an array: adds its weight where the bit from the west is set."""
 
     def __init__(self, psum_i_bits: int = 12, psum_o_bits: int = 12) -> None:
-        super().__init__({
-            "act_i": In(1), "act_o": Out(1), "load_i": In(1), "load_o": Out(1),
-            "psum_i": In(signed(psum_i_bits)), "psum_o": Out(signed(psum_o_bits)),
-        })
+        super().__init__(
+            {
+                "act_i": In(1),
+                "act_o": Out(1),
+                "load_i": In(1),
+                "load_o": Out(1),
+                "psum_i": In(signed(psum_i_bits)),
+                "psum_o": Out(signed(psum_o_bits)),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         """Register every output."""
@@ -140,7 +146,10 @@ class Store(wiring.Component):
         m.submodules.store = store = memory.Memory(shape=70, depth=6, init=[5, 1 << 69])
         write, read = store.write_port(), store.read_port()
         m.d.comb += [
-            write.addr.eq(self.addr), write.data.eq(self.data), write.en.eq(self.en),
-            read.addr.eq(self.addr), self.q.eq(read.data),
+            write.addr.eq(self.addr),
+            write.data.eq(self.data),
+            write.en.eq(self.en),
+            read.addr.eq(self.addr),
+            self.q.eq(read.data),
         ]
         return m

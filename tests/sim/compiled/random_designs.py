@@ -23,17 +23,29 @@ def _limit(rng: Random, value: Value) -> Value:
     if len(value) <= MAX_EXPRESSION_BITS:
         return value
     start = rng.randrange(len(value) - MAX_EXPRESSION_BITS + 1)
-    cut = value[start:start + rng.randint(1, MAX_EXPRESSION_BITS)]
+    cut = value[start : start + rng.randint(1, MAX_EXPRESSION_BITS)]
     return cut.as_signed() if rng.random() < 0.3 else cut
 
 
 def _binary(rng: Random, a: Value, b: Value) -> Value:
     operators = (
-        lambda: a + b, lambda: a - b, lambda: a * b, lambda: a & b, lambda: a | b, lambda: a ^ b,
-        lambda: a == b, lambda: a != b, lambda: a < b, lambda: a <= b, lambda: a > b,
-        lambda: a >= b, lambda: a // b, lambda: a % b, lambda: Cat(a, b),
-        lambda: a << b.as_unsigned()[:rng.randint(1, 6)],
-        lambda: a >> b.as_unsigned()[:rng.randint(1, 9)],
+        lambda: a + b,
+        lambda: a - b,
+        lambda: a * b,
+        lambda: a & b,
+        lambda: a | b,
+        lambda: a ^ b,
+        lambda: a == b,
+        lambda: a != b,
+        lambda: a < b,
+        lambda: a <= b,
+        lambda: a > b,
+        lambda: a >= b,
+        lambda: a // b,
+        lambda: a % b,
+        lambda: Cat(a, b),
+        lambda: a << b.as_unsigned()[: rng.randint(1, 6)],
+        lambda: a >> b.as_unsigned()[: rng.randint(1, 9)],
         lambda: a >> b.as_unsigned(),
     )
     return rng.choice(operators)()
@@ -43,17 +55,27 @@ def _unary(rng: Random, a: Value) -> Value:
     low = rng.randrange(len(a))
     high = rng.randint(low + 1, len(a))
     operators = (
-        lambda: ~a, lambda: -a, lambda: a.bool(), lambda: a.any(), lambda: a.all(),
-        lambda: a.xor(), lambda: abs(a), lambda: a[low:high], lambda: a.as_signed(),
-        lambda: a.as_unsigned(), lambda: a.rotate_left(low), lambda: a.shift_left(low % 9),
-        lambda: a.shift_right(low), lambda: a.replicate(rng.randint(1, 3)),
+        lambda: ~a,
+        lambda: -a,
+        a.bool,
+        a.any,
+        a.all,
+        a.xor,
+        lambda: abs(a),
+        lambda: a[low:high],
+        a.as_signed,
+        a.as_unsigned,
+        lambda: a.rotate_left(low),
+        lambda: a.shift_left(low % 9),
+        lambda: a.shift_right(low),
+        lambda: a.replicate(rng.randint(1, 3)),
         lambda: a.matches(rng.getrandbits(min(len(a), 8)) >> 1) if not a.shape().signed else a,
     )
     return rng.choice(operators)()
 
 
 def _select(rng: Random, a: Value, b: Value, c: Value) -> Value:
-    index = c.as_unsigned()[:rng.randint(1, 5)]
+    index = c.as_unsigned()[: rng.randint(1, 5)]
     # Beyond the end of a signed value Amaranth's simulator reads its sign and its RTLIL reads 0.
     bits = Cat(a)
     operators = (
@@ -95,10 +117,12 @@ class Leaf(wiring.Component):
         self.ins = [f"a{n}" for n in range(rng.randint(1, 3))]
         self.outs = [f"y{n}" for n in range(rng.randint(1, 3))]
         self.is_combinational = rng.random() < 0.3
-        super().__init__({
-            **{name: In(random_shape(rng, 40)) for name in self.ins},
-            **{name: Out(random_shape(rng, 40)) for name in self.outs},
-        })
+        super().__init__(
+            {
+                **{name: In(random_shape(rng, 40)) for name in self.ins},
+                **{name: Out(random_shape(rng, 40)) for name in self.outs},
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         """Give each output a register, or an expression if the leaf is combinational."""
@@ -125,9 +149,14 @@ class GrowingLeaf(wiring.Component):
 
     def __init__(self, seed: int, in_bits: int, out_bits: int) -> None:
         self._seed = seed
-        super().__init__({
-            "sel": In(1), "a": In(signed(in_bits)), "b": In(4), "y": Out(signed(out_bits)),
-        })
+        super().__init__(
+            {
+                "sel": In(1),
+                "a": In(signed(in_bits)),
+                "b": In(4),
+                "y": Out(signed(out_bits)),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         """Mix the inputs in a way that only the seed decides."""
@@ -139,11 +168,16 @@ class GrowingLeaf(wiring.Component):
         value = self.a
         for _ in range(rng.randint(1, 3)):
             other = rng.choice([held, self.b, self.y])
-            value = rng.choice([
-                lambda v=value, o=other: v + o, lambda v=value, o=other: v - o,
-                lambda v=value, o=other: v ^ o, lambda v=value, o=other: v & o,
-                lambda v=value, o=other: Mux(self.sel, v + o, v), lambda v=value: ~v,
-            ])()
+            value = rng.choice(
+                [
+                    lambda v=value, o=other: v + o,
+                    lambda v=value, o=other: v - o,
+                    lambda v=value, o=other: v ^ o,
+                    lambda v=value, o=other: v & o,
+                    lambda v=value, o=other: Mux(self.sel, v + o, v),
+                    lambda v=value: ~v,
+                ]
+            )()
         m.d.sync += self.y.eq(value)
         return m
 
@@ -200,10 +234,12 @@ class RandomDesign(wiring.Component):
         rng = Random(seed)
         self.ins = {f"i{n}": random_shape(rng, 70) for n in range(rng.randint(1, 4))}
         self.outs = {f"o{n}": random_shape(rng, 200) for n in range(rng.randint(1, 5))}
-        super().__init__({
-            **{name: In(shape) for name, shape in self.ins.items()},
-            **{name: Out(shape) for name, shape in self.outs.items()},
-        })
+        super().__init__(
+            {
+                **{name: In(shape) for name, shape in self.ins.items()},
+                **{name: Out(shape) for name, shape in self.outs.items()},
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         """Fill the module, from the inputs over submodules and memories to the outputs."""
@@ -214,8 +250,12 @@ class RandomDesign(wiring.Component):
         for number in range(rng.randint(1, 4)):
             init = rng.getrandbits(1)
             shape = random_shape(rng, 100)
-            reg = Signal(shape, init=-init if shape.signed else init, name=f"reg_{number}",
-                         reset_less=rng.random() < 0.2)
+            reg = Signal(
+                shape,
+                init=-init if shape.signed else init,
+                name=f"reg_{number}",
+                reset_less=rng.random() < 0.2,
+            )
             registers.append(reg)
             pool.append(reg)
         for kind in range(rng.randint(0, 2)):
@@ -260,7 +300,9 @@ class RandomDesign(wiring.Component):
             leaf = GrowingLeaf(seed, in_bits, in_bits + rng.randint(0, 1))
             m.submodules[f"growing_{copy}"] = leaf
             m.d.comb += [
-                leaf.sel.eq(rng.choice(pool)), leaf.a.eq(above), leaf.b.eq(rng.choice(pool)),
+                leaf.sel.eq(rng.choice(pool)),
+                leaf.a.eq(above),
+                leaf.b.eq(rng.choice(pool)),
             ]
             above = leaf.y
             pool.append(leaf.y)
@@ -283,7 +325,7 @@ class RandomDesign(wiring.Component):
             with m.Case(1):
                 m.d.sync += reg.eq(expression(rng, pool, 3))
             with m.Case(2, 3):
-                m.d.sync += reg[len(reg) // 2:].eq(expression(rng, pool, 2))
+                m.d.sync += reg[len(reg) // 2 :].eq(expression(rng, pool, 2))
             with m.Default():
                 m.d.sync += reg.eq(rng.choice(pool))
 
@@ -312,10 +354,13 @@ def random_stimulus(design: RandomDesign, cycles: int, *, has_resets: bool) -> l
         row = {}
         for name, shape in design.ins.items():
             full = (1 << shape.width) - 1
-            value = rng.choice([
-                rng.getrandbits(shape.width), rng.getrandbits(3) & full,
-                full - (rng.getrandbits(2) & full),
-            ])
+            value = rng.choice(
+                [
+                    rng.getrandbits(shape.width),
+                    rng.getrandbits(3) & full,
+                    full - (rng.getrandbits(2) & full),
+                ]
+            )
             is_negative = shape.signed and value >> (shape.width - 1)
             row[name] = value - (1 << shape.width) if is_negative else value
         row["rst"] = int(has_resets and rng.random() < 0.05)

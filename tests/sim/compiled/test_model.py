@@ -165,14 +165,13 @@ def test_traced_and_plain_models_agree(component, cache: Cache) -> None:  # type
     ports = {port.name: port.width for port in plain.interface.inputs}
     inputs = {
         name: rng.integers(0, 1 << width, 200)
-        for name, width in ports.items() if name not in ("clk", "rst")
+        for name, width in ports.items()
+        if name not in ("clk", "rst")
     }
     (output,) = plain.outputs
     expected = plain.run_vectors(inputs, [output])[output]
     assert np.array_equal(traced.run_vectors(inputs, [output])[output], expected)
-    stimulus = [
-        {name: int(values[t]) for name, values in inputs.items()} for t in range(200)
-    ]
+    stimulus = [{name: int(values[t]) for name, values in inputs.items()} for t in range(200)]
     if output == "y":
         assert expected.tolist() == [row[0] for row in run_amaranth(component(), stimulus, ["y"])]
 

@@ -32,7 +32,7 @@ def test_no_compiler_at_all_is_one_clear_error(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setitem(sys.modules, "ziglang", None)
-    with pytest.raises(CompilerError, match="no C compiler .* was found: install one, or"):
+    with pytest.raises(CompilerError, match=r"no C compiler .* was found: install one, or"):
         find_compiler()
 
 

@@ -11,8 +11,8 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from sim.compiled.instances import Driver, Instance, Resolver
-from sim.compiled.netlist import Cell
+from sim.compiled.rtl.instances import Driver, Instance, Resolver
+from sim.compiled.rtl.netlist import Cell
 
 __all__ = ["Group", "Member", "find_groups"]
 
@@ -122,8 +122,7 @@ def _wiring(member: Member, resolve: Resolver) -> _Wiring:
 def _fits(narrow: _Wiring, wide: _Wiring) -> bool:
     """Whether a body can be computed with the widths of another."""
     return narrow.keys() == wide.keys() and all(
-        len(bits) <= len(wide[key]) <= _STRETCH_LIMIT * len(bits)
-        and bits == wide[key][:len(bits)]
+        len(bits) <= len(wide[key]) <= _STRETCH_LIMIT * len(bits) and bits == wide[key][: len(bits)]
         for key, bits in narrow.items()
     )
 
@@ -137,7 +136,8 @@ def _classes(members: list[Member], resolve: Resolver, *, may_stretch: bool) -> 
     while free:
         lead = free[0]
         chosen = sorted(
-            index for index in free
+            index
+            for index in free
             if wirings[index] == wirings[lead]
             or (may_stretch and _fits(wirings[index], wirings[lead]))
         )

@@ -10,7 +10,7 @@ from amaranth.back import rtlil
 from sim.compiled import Cache
 from sim.compiled.build import build, compile_design
 from sim.compiled.model import CompiledModel
-from sim.compiled.netlist import Module, read_netlist
+from sim.compiled.rtl.netlist import Module, read_netlist
 from sim.compiled.toolchain import find_compiler
 from sim.compiled.yosys import NETLIST_SCRIPT, run_yosys
 from tests.sim.compiled.components import Chain, Grid

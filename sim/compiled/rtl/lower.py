@@ -7,23 +7,67 @@ one ``memory_write`` node for all write ports in their order.
 
 from collections.abc import Callable, Mapping
 
-from sim.compiled.design import (
-    Const, Design, Memory, Node, Ref, Slice, Space, Wire, WireKind, const,
+from sim.compiled.rtl.design import (
+    Const,
+    Design,
+    Memory,
+    Node,
+    Ref,
+    Slice,
+    Space,
+    Wire,
+    WireKind,
+    const,
     slice_ref,
 )
-from sim.compiled.netlist import Cell, NetlistError
+from sim.compiled.rtl.netlist import Cell, NetlistError
 
 __all__ = ["lower_cell", "take_out_resets"]
 
-_UNARY = frozenset({
-    "$not", "$pos", "$neg", "$logic_not", "$reduce_and", "$reduce_or", "$reduce_xor",
-    "$reduce_xnor", "$reduce_bool",
-})
-_BINARY = frozenset({
-    "$and", "$or", "$xor", "$xnor", "$add", "$sub", "$mul", "$div", "$mod", "$divfloor",
-    "$modfloor", "$shl", "$sshl", "$shr", "$sshr", "$shift", "$shiftx", "$lt", "$le", "$eq", "$ne",
-    "$eqx", "$nex", "$ge", "$gt", "$logic_and", "$logic_or",
-})
+_UNARY = frozenset(
+    {
+        "$not",
+        "$pos",
+        "$neg",
+        "$logic_not",
+        "$reduce_and",
+        "$reduce_or",
+        "$reduce_xor",
+        "$reduce_xnor",
+        "$reduce_bool",
+    }
+)
+_BINARY = frozenset(
+    {
+        "$and",
+        "$or",
+        "$xor",
+        "$xnor",
+        "$add",
+        "$sub",
+        "$mul",
+        "$div",
+        "$mod",
+        "$divfloor",
+        "$modfloor",
+        "$shl",
+        "$sshl",
+        "$shr",
+        "$sshr",
+        "$shift",
+        "$shiftx",
+        "$lt",
+        "$le",
+        "$eq",
+        "$ne",
+        "$eqx",
+        "$nex",
+        "$ge",
+        "$gt",
+        "$logic_and",
+        "$logic_or",
+    }
+)
 _SELECT = frozenset({"$mux", "$pmux", "$bmux"})
 _FLIP_FLOPS = frozenset({"$dff", "$dffe", "$sdff", "$sdffe", "$sdffce"})
 
@@ -78,18 +122,22 @@ def _flip_flop(
 def _write_ports(cell: Cell, space: Space, inputs: Mapping[str, Ref], origin: str) -> list[Node]:
     abits, width = cell.integer("ABITS"), cell.integer("WIDTH")
     return [
-        Node("port", space, {
-            "ADDR": slice_ref(inputs["WR_ADDR"], index * abits, abits),
-            "DATA": slice_ref(inputs["WR_DATA"], index * width, width),
-            "EN": slice_ref(inputs["WR_EN"], index * width, width),
-        }, None, origin)
+        Node(
+            "port",
+            space,
+            {
+                "ADDR": slice_ref(inputs["WR_ADDR"], index * abits, abits),
+                "DATA": slice_ref(inputs["WR_DATA"], index * width, width),
+                "EN": slice_ref(inputs["WR_EN"], index * width, width),
+            },
+            None,
+            origin,
+        )
         for index in range(cell.integer("WR_PORTS"))
     ]
 
 
-def _check_memory(
-    cell: Cell, inputs: Mapping[str, Ref], clock: Wire | None, origin: str
-) -> None:
+def _check_memory(cell: Cell, inputs: Mapping[str, Ref], clock: Wire | None, origin: str) -> None:
     reads, writes = cell.integer("RD_PORTS"), cell.integer("WR_PORTS")
     for name in ("RD_WIDE_CONTINUATION", "WR_WIDE_CONTINUATION", "OFFSET"):
         if cell.flag(name):

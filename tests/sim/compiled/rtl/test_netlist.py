@@ -2,7 +2,7 @@
 
 import pytest
 
-from sim.compiled.netlist import NetlistError, natural_key, read_netlist
+from sim.compiled.rtl.netlist import NetlistError, natural_key, read_netlist
 
 
 def test_numbers_in_names_are_sorted_as_numbers() -> None:

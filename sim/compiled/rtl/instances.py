@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
-from sim.compiled.netlist import Bit, Cell, Module, NetlistError
+from sim.compiled.rtl.netlist import Bit, Cell, Module, NetlistError
 
 __all__ = ["Driver", "Instance", "Resolver", "build_tree"]
 

@@ -6,13 +6,23 @@ different things, a ``gather`` node collects them into a wire of the group, one 
 
 from collections.abc import Mapping
 
-from sim.compiled.design import (
-    Design, Memory, Node, Output, Ref, Slice, Space, Wire, WireKind, const, join,
+from sim.compiled.rtl.design import (
+    Design,
+    Memory,
+    Node,
+    Output,
+    Ref,
+    Slice,
+    Space,
+    Wire,
+    WireKind,
+    const,
+    join,
 )
-from sim.compiled.group import Group, Member, find_groups
-from sim.compiled.instances import Driver, Instance, Resolver, build_tree
-from sim.compiled.lower import lower_cell, take_out_resets
-from sim.compiled.netlist import Bit, Cell, Module, Port
+from sim.compiled.rtl.group import Group, Member, find_groups
+from sim.compiled.rtl.instances import Driver, Instance, Resolver, build_tree
+from sim.compiled.rtl.lower import lower_cell, take_out_resets
+from sim.compiled.rtl.netlist import Bit, Cell, Module, Port
 
 __all__ = ["elaborate"]
 
@@ -77,9 +87,7 @@ class _Elaborator:
                 wire = self.wire(self.design.spaces[0], len(port.bits), WireKind.INPUT, port.name)
                 self._place[-1, "", port.name] = (wire, 0)
                 self.design.input_wires[port.name] = wire
-                self.design.inputs.append(
-                    Output(port.name, len(port.bits), port.is_signed, word)
-                )
+                self.design.inputs.append(Output(port.name, len(port.bits), port.is_signed, word))
                 word += max(1, -(-len(port.bits) // 64))
 
     def bit(self, driver: Driver | int) -> Ref:
@@ -93,9 +101,7 @@ class _Elaborator:
         """Return the reference to net bits of an instance."""
         return join(piece for bit in bits for piece in self.bit(self.resolve(instance, bit)))
 
-    def group_ref(
-        self, space: Space, lead: int, inside: set[int], drivers: list[tuple]
-    ) -> Ref:
+    def group_ref(self, space: Space, lead: int, inside: set[int], drivers: list[tuple]) -> Ref:
         """Return the reference to bits of a body, each given by the drivers of all members."""
         pieces = []
         fresh: Wire | None = None
@@ -105,8 +111,8 @@ class _Elaborator:
                 wire, _ = self._place[first.instance, first.cell, first.port]
                 pieces.append(Slice(wire, None, first.offset, 1))
                 continue
-            # A wire of the same group must not be read in the loop that changes it.
-            if all(driver == first for driver in vector) and not self._is_in(space, first):
+            # Never a wire of this group: its own member would read it as an inner one.
+            if all(driver == first for driver in vector):
                 pieces.extend(self.bit(first))
                 continue
             key = (space.number, vector)
@@ -120,11 +126,6 @@ class _Elaborator:
             wire, offset = self._virtual[key]
             pieces.append(Slice(wire, None, offset, 1))
         return join(pieces)
-
-    def _is_in(self, space: Space, driver: Driver | int) -> bool:
-        if isinstance(driver, int):
-            return False
-        return self._place[driver.instance, driver.cell, driver.port][0].space is space
 
     def build_group(self, group: Group) -> None:
         """Add the nodes of a group; the widest inputs first, so that words stay whole."""
@@ -162,9 +163,12 @@ class _Elaborator:
             instance, cell = member.body[index]
             columns.append([self.resolve(instance, bit) for bit in cell.inputs[port]])
         width = max(map(len, columns))
-        return list(zip(
-            *((*column, *column[-1:] * (width - len(column))) for column in columns), strict=True
-        ))
+        return list(
+            zip(
+                *((*column, *column[-1:] * (width - len(column))) for column in columns),
+                strict=True,
+            )
+        )
 
     def build_scalar(self, cells: list[tuple[Instance, Cell]]) -> None:
         """Add the nodes of everything that occurs once."""
@@ -180,9 +184,7 @@ class _Elaborator:
         lead: int = 0,
     ) -> None:
         instance, cell = members[lead]
-        outs = {
-            port: self._place[instance.number, cell.name, port][0] for port in cell.outputs
-        }
+        outs = {port: self._place[instance.number, cell.name, port][0] for port in cell.outputs}
         memory = self.memory(space, members) if cell.type == "$mem_v2" else None
 
         def fresh(width: int, kind: WireKind) -> Wire:
@@ -258,11 +260,14 @@ def elaborate(
     state.declare_inputs(modules[top])
     grouped = {
         (instance.number, cell.name)
-        for group in groups for member in group.members for instance, cell in member.body
+        for group in groups
+        for member in group.members
+        for instance, cell in member.body
     }
     scalar = [
         (instance, cell)
-        for instance in instances for cell in instance.primitives
+        for instance in instances
+        for cell in instance.primitives
         if (instance.number, cell.name) not in grouped
     ]
     for number, group in enumerate(groups, start=1):
@@ -270,9 +275,7 @@ def elaborate(
         space = Space(number, len(paths), group.name, paths)
         state.design.spaces.append(space)
         for index in range(len(group.members[0].body)):
-            state.declare_cell(
-                space, [member.body[index] for member in group.members], group.lead
-            )
+            state.declare_cell(space, [member.body[index] for member in group.members], group.lead)
     for instance, cell in scalar:
         state.declare_cell(state.design.spaces[0], [(instance, cell)])
     for group in groups:

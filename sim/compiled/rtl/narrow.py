@@ -5,7 +5,16 @@ fed by a 17 bit sum, say. Computing only the low bits halves the type, and so do
 the number of instances per vector register.
 """
 
-from sim.compiled.design import Design, Node, Ref, Wire, WireKind, ref_width, slice_ref, wires_of
+from sim.compiled.rtl.design import (
+    Design,
+    Node,
+    Ref,
+    Wire,
+    WireKind,
+    ref_width,
+    slice_ref,
+    wires_of,
+)
 
 __all__ = ["LOW_BITS_ONLY", "narrow"]
 

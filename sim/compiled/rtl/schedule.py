@@ -8,11 +8,18 @@ copy, and no node runs twice. Nodes of one space that can follow each other beco
 from collections import defaultdict
 from dataclasses import dataclass
 
-from sim.compiled.design import (
-    Design, Node, Slice, Space, Wire, WireKind, slice_ref, wires_of,
+from sim.compiled.rtl.design import (
+    Design,
+    Node,
+    Slice,
+    Space,
+    Wire,
+    WireKind,
+    slice_ref,
+    wires_of,
 )
-from sim.compiled.narrow import LOW_BITS_ONLY
-from sim.compiled.netlist import NetlistError
+from sim.compiled.rtl.narrow import LOW_BITS_ONLY
+from sim.compiled.rtl.netlist import NetlistError
 
 __all__ = ["GroupCycleError", "Step", "output_cone", "schedule"]
 
@@ -179,7 +186,8 @@ def _break_cycles(design: Design) -> list[list[int]]:
             spaces = frozenset(n.space for n in members if not n.space.is_scalar)
             stores = [node for node in members if node.kind == "commit"]
             wide = [
-                node for node in members
+                node
+                for node in members
                 if node.kind in _BITWISE and node.out is not None and node.out.used > 1
             ]
             if stores:

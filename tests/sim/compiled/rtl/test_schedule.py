@@ -32,7 +32,9 @@ class _ApparentLoop(wiring.Component):
         m = Module()
         with m.If(self.en):
             m.d.comb += [
-                self.y[0].eq(self.a), self.y[1].eq(~self.y[0]), self.y[2].eq(self.y[1] ^ self.a),
+                self.y[0].eq(self.a),
+                self.y[1].eq(~self.y[0]),
+                self.y[2].eq(self.y[1] ^ self.a),
             ]
         return m
 

@@ -11,8 +11,23 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 __all__ = [
-    "Const", "Design", "Fill", "Memory", "Node", "Output", "Piece", "Ref", "Slice", "Space",
-    "Wire", "WireKind", "const", "extend", "ref_width", "slice_ref", "wires_of",
+    "Const",
+    "Design",
+    "Fill",
+    "Memory",
+    "Node",
+    "Output",
+    "Piece",
+    "Ref",
+    "Slice",
+    "Space",
+    "Wire",
+    "WireKind",
+    "const",
+    "extend",
+    "ref_width",
+    "slice_ref",
+    "wires_of",
 ]
 
 

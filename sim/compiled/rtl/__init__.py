@@ -1,0 +1,1 @@
+"""From a netlist to an order of evaluation; knows neither C nor how models are run."""
