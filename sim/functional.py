@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mapping.program.rules import MachineRules, RuleError
 from systolic.spec.arithmetic import output_code, requantize_hardware
-from systolic.spec.config import OFFSET_DEPTH, PARAMETER_BITS, ArrayConfig
+from systolic.spec.config import INSTRUCTION_BITS, OFFSET_DEPTH, PARAMETER_BITS, ArrayConfig
 from systolic.spec.isa import (
     Drain,
     Instruction,
@@ -70,8 +70,8 @@ class FunctionalSimulator:
     >>> config = ArrayConfig()
     >>> simulator = FunctionalSimulator(config)
     >>> simulator.write(5, pack_instructions([Sync(halt=1).encode()], config))
-    >>> simulator.run(5)[0].cycles
-    2
+    >>> simulator.run(5)[0].cycles == config.fetch_cycles
+    True
     """
 
     def __init__(self, config: ArrayConfig) -> None:
@@ -173,9 +173,8 @@ class FunctionalSimulator:
     def _fetch(self, addr: int) -> Instruction:
         try:
             self._rules.check_readable(addr, self.config.instruction_words)
-            return self._decode(
-                int.from_bytes(self._memory[addr:].reshape(-1)[:8].tobytes(), "little")
-            )
+            code = self._memory[addr:].reshape(-1)[: INSTRUCTION_BITS // 8]
+            return self._decode(int.from_bytes(code.tobytes(), "little"))
         except (RuleError, InstructionError) as error:
             raise SimulationError(addr, None, str(error)) from None
 
