@@ -21,8 +21,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_deselected(items: Sequence[pytest.Item]) -> None:
     for item in items:
-        marker = next((name for name in MARKERS if item.get_closest_marker(name)), "other")
-        item.config.stash[DESELECTED][marker] += 1
+        markers = [name for name in MARKERS if item.get_closest_marker(name)]
+        item.config.stash[DESELECTED].update(markers)
 
 
 def pytest_terminal_summary(

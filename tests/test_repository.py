@@ -28,7 +28,7 @@ from tests.readme import commands, sets_up
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = (systolic, mapping, host, sim, boards)
-FOLDERS = ("systolic", "mapping", "host", "sim", "boards", "tests", "benchmarks", "examples")
+FOLDERS = (*(package.__name__ for package in PACKAGES), "tests", "benchmarks", "examples", "docs")
 SOURCES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 60
@@ -151,3 +151,9 @@ def test_readme_commands_run(tmp_path: Path) -> None:
                 ["bash", "-euc", command.replace(".venv/bin/", "")],
                 check=True, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL,
             )  # fmt: skip
+
+
+def test_the_picture_is_what_its_script_draws() -> None:
+    command = [sys.executable, ROOT / "docs" / "dataflow.py"]
+    drawn = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert drawn == (ROOT / "docs" / "dataflow.svg").read_text(encoding="utf-8")
