@@ -129,6 +129,8 @@ def stored_values(graph: Graph, layers: tuple[FusedLayer, ...]) -> frozenset[int
 
 
 class _Fuser:
+    """One walk over a graph; see :func:`fuse`."""
+
     def __init__(self, graph: Graph, config: ArrayConfig) -> None:
         self.graph = graph
         self.config = config
@@ -188,34 +190,24 @@ class _Fuser:
                 node.clamp_min - element.q_min, node.clamp_max - element.q_min, element
             )
             return FusedLayer((node.inputs[0], node_id), node.inputs[0], node, epilogue)
-        whole = self._whole_range(node_id)
         if isinstance(node, AvgPool2d | GlobalAvgPool) or node_id in self.materialised:
-            return FusedLayer((node_id,), node_id, None, whole)
-        if isinstance(node, MaxPool2d):
-            self._check_window(node_id, node)
-            return FusedLayer((node_id,), node_id, None, replace(whole, pool=node))
-        if isinstance(node, Clamp | Lut):
+            return FusedLayer((node_id,), node_id, None, self._whole_range(node_id))
+        if isinstance(node, MaxPool2d | Clamp | Lut):
+            limit = self.config.acc_depth // identity_parts(self.config)
             before = self._whole_range(node.inputs[0])
-            after = self._append(before, node, 0)
-            assert after is not None  # there is no pool before it
+            if isinstance(node, MaxPool2d):
+                _check_window(node_id, node, limit)
+                after = replace(before, pool=node)
+            else:
+                after = self._append(before, node, limit)
+                assert after is not None  # there is no pool before it
             return FusedLayer((node_id,), node_id, None, after)
         return None
 
     def _whole_range(self, node_id: int) -> Epilogue:
         """The epilogue that changes nothing: every code of the value's type passes."""
-        if isinstance(self.graph.types[node_id].element, AccType):
-            return Epilogue(0, 0, ActType(1, signed=False))
         element = element_of(self.graph, node_id)
         return Epilogue(0, element.codes - 1, element)
-
-    def _check_window(self, node_id: int, node: MaxPool2d) -> None:
-        window = node.kernel[0] * node.kernel[1]
-        limit = self.config.acc_depth // identity_parts(self.config)
-        if window > limit:
-            raise UnsupportedError(
-                f"node {node_id}, {node.label}: the window must have at most {limit} elements "
-                f"(accumulators of a half), not {window}: pool in two steps or use more acc_depth"
-            )
 
     def _extend(self, layer: FusedLayer) -> FusedLayer:
         """Take along the followers as long as each is the only one to see its input."""
@@ -262,3 +254,12 @@ def _is_worth_fusing(node: MaxPool2d, window_limit: int) -> bool:
     (kernel_h, kernel_w), (stride_h, stride_w) = node.kernel, node.stride
     overlap = kernel_h > stride_h or kernel_w > stride_w
     return not overlap and kernel_h * kernel_w <= window_limit
+
+
+def _check_window(node_id: int, node: MaxPool2d, limit: int) -> None:
+    window = node.kernel[0] * node.kernel[1]
+    if window > limit:
+        raise UnsupportedError(
+            f"node {node_id}, {node.label}: the window must have at most {limit} elements "
+            f"(accumulators of a half), not {window}: pool in two steps or use more acc_depth"
+        )

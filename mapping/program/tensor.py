@@ -17,7 +17,9 @@ from mapping.ops import Padding
 from systolic.spec.config import ArrayConfig
 from systolic.spec.layout import pack_activations, unpack_activations
 
-MAX_STEP: Final = 65535  # of a kernel, stride, dilation or padding in a file
+# What a file may ask for: enough for every convolution, too little to exhaust the host's memory.
+MAX_STEP: Final = 65535
+MAX_PAD: Final = 255
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Packing:
         """Whether all fields are in the ranges of a convolution's."""
         steps = (*self.kernel, *self.stride, *self.dilation)
         return all(1 <= step <= MAX_STEP for step in steps) and all(
-            0 <= side <= MAX_STEP for side in self.pad
+            0 <= side <= MAX_PAD for side in self.pad
         )
 
     def packed_shape(self, height: int, width: int, channels: int) -> tuple[int, int, int]:

@@ -68,6 +68,7 @@ def test_what_the_tensor_cannot_hold_is_refused(images: np.ndarray, message: str
         ({"address": 16380}, "words 16380..16447 do not lie in the scratchpad (16384 words)"),
         ({"width": 3}, "shape (3, 2, 6) is not stored as (3, 3, 6)"),
         ({"packing": Packing((1, 1), (0, 1), (1, 1), Padding())}, "packing does not turn"),
+        ({"packing": Packing((1, 1), (9, 1), (1, 1), Padding(256))}, "packing does not turn"),
         ({"packing": Packing((1, 2), (1, 1), (1, 1), Padding())}, "packing does not turn"),
     ],
 )
