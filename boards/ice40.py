@@ -15,6 +15,7 @@ from amaranth.back import rtlil
 from amaranth.hdl import Elaboratable
 
 from boards.carry import pack_carry_heads
+from boards.control_sets import absorb_controls
 
 # The contents of our memories are undefined at power-on: told so, yosys can use SPRAM.
 _SCRIPT = """
@@ -157,6 +158,7 @@ def place_and_route(
     _run([*yosys, "-q", "-l", "yosys.log", "synth.ys"], folder)
     netlist = json.loads((folder / "synth.json").read_text())
     carry_heads = pack_carry_heads(netlist)
+    absorb_controls(netlist)
     (folder / "packed.json").write_text(json.dumps(netlist))
     options = ["--seed", str(seed), "--report", "report.json", "--asc", "top.asc"]
     if freq_mhz is not None:
