@@ -88,12 +88,18 @@ def test_names_offered_exist() -> None:
 
 
 def described_members(cls: type) -> list[tuple[str, str]]:
-    """Names and directions in the docstring's *Members*, in order."""
+    """Names and directions in the docstring's *Members*, in order.
+
+    Where no type is given, the name's ending tells the direction.
+    """
     text = inspect.getdoc(cls) or ""
     section = re.search(r"^Members\n-------\n(.*?)(?=^\w[^\n]*\n---|\Z)", text, re.M | re.S)
     assert section is not None, f"{cls.__name__} has no section Members"
-    lines = re.findall(r"^(\w[\w, ]*?) : ``(In|Out)\(", section[1], re.MULTILINE)
-    return [(name, flow) for names, flow in lines for name in names.split(", ")]
+    lines = re.findall(r"^(\w[\w, ]*?)(?: : ``(In|Out)\(.*)?$", section[1], re.MULTILINE)
+    endings = {"i": "In", "o": "Out"}
+    return [
+        (name, flow or endings[name[-1]]) for names, flow in lines for name in names.split(", ")
+    ]
 
 
 def test_docstrings_name_the_members_of_every_component(
