@@ -6,9 +6,11 @@ of the same design needs neither yosys nor a compiler.
 """
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from sim.compiled.c.codegen import generate
@@ -114,7 +116,7 @@ def compile_design(
 def _generator_digest() -> str:
     """Return the digest of the generator's own sources."""
 
-    def files(folder):  # type: ignore[no-untyped-def]
+    def files(folder: Traversable) -> Iterator[Traversable]:
         for each in sorted(folder.iterdir(), key=lambda item: item.name):
             if each.is_dir() and each.name != "__pycache__":
                 yield from files(each)

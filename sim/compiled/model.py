@@ -11,8 +11,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
-from amaranth.back import rtlil
-from amaranth.lib import wiring
+from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue, reportUnknownVariableType]
+from amaranth.hdl import Elaboratable
 from numpy.typing import NDArray
 
 from sim.compiled.build import Interface, build
@@ -213,13 +213,11 @@ class CompiledModel:
         if len(lengths) != 1:
             raise ValueError(f"inputs must all have as many cycles, not {sorted(lengths)}")
         (cycles,) = lengths
-        columns = []
-        arrays = {}
+        columns: list[tuple[Output, NDArray[np.uint64]]] = []
         for name, values in inputs.items():
             port = self._port(name, self._inputs, "input")
-            arrays[name] = to_words(port, np.asarray(values))
-            columns.append((port, arrays[name]))
-        results = []
+            columns.append((port, to_words(port, np.asarray(values))))
+        results: list[tuple[Output, NDArray[np.uint64]]] = []
         for name in outputs:
             port = self._port(name, self._outputs, "output")
             words = port_words(port)
@@ -325,7 +323,7 @@ class CompiledModel:
 
 
 def compile_component(
-    component: wiring.Component,
+    component: Elaboratable,
     *,
     name: str = "top",
     optimise: str = "-O3",
@@ -337,7 +335,7 @@ def compile_component(
 
     Parameters
     ----------
-    component : wiring.Component
+    component : Elaboratable
         The design.
     name : str
         Name of its top module.
@@ -357,7 +355,8 @@ def compile_component(
     YosysError, CompilerError
         If a tool is missing or fails.
     """
-    text = rtlil.convert(component, name=name, emit_src=False)
+    # Without source locations, which would change the key of the cache from machine to machine.
+    text: str = rtlil.convert(component, name=name, emit_src=False)  # pyright: ignore[reportUnknownMemberType]
     path, interface = build(
         text,
         name,

@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from vcd import VCDWriter
 
@@ -37,8 +38,10 @@ class Trace:
         handle, name = tempfile.mkstemp(suffix=".vcd", dir=self._path.parent)
         self._work = Path(name)
         self._file = os.fdopen(handle, "w", encoding="utf-8")
-        self._writer = VCDWriter(self._file, timescale="1 ns", comment="one clock cycle per ns")
-        self._variables = []
+        self._writer: Any = VCDWriter(
+            self._file, timescale="1 ns", comment="one clock cycle per ns"
+        )
+        self._variables: list[Any] = []
         for port in self._ports:
             scope, _, name = f"top.{port.name}".rpartition(".")
             variable = self._writer.register_var(scope, name, "wire", size=max(1, port.width))

@@ -9,6 +9,7 @@ the outputs for the present inputs and state, then the state after the clock edg
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import resources
+from itertools import groupby
 
 from sim.compiled.c.cells import is_wide, narrow_cell
 from sim.compiled.c.gather import gather
@@ -155,54 +156,52 @@ class _Function:
             self.store(out, [], [narrow_cell(names, node)])
 
     def step(self, step: Step) -> None:
-        """Add one step: plain statements, or a loop over the instances and what it gathers."""
+        """Add one step: plain statements, gathers, or a loop over the instances."""
         if step.space.is_scalar:
             for node in step.nodes:
                 self.node(node)
-            return
-        pending: list[Node] = []
-        for node in step.nodes:
-            if node.kind == "gather":
-                self.loop(step, pending)
-                pending = []
-                assert node.out is not None
-                count = words(node.out.used) if node.out.used > 64 else 1
-                targets = [
-                    self.target(node.out, word).removesuffix(f"[{self.names.index}]")
-                    for word in range(count)
-                ]
-                self.lines.extend(gather(self.names, node, targets))
-            else:
-                pending.append(node)
-        self.loop(step, pending)
-
-    def loop(self, step: Step, nodes: list[Node]) -> None:
-        """Add the loop that does `nodes` for every instance."""
-        if nodes:
+        elif step.nodes[0].kind == "gather":
+            for node in step.nodes:
+                self.gather(node)
+        else:
             # An instance reads and writes its own elements only; compilers cannot always tell.
             self.lines.append("INDEPENDENT")
             self.lines.append(f"for (int i = 0; i < {step.space.count}; i++) {{")
-            for node in nodes:
+            for node in step.nodes:
                 self.node(node)
             self.lines.append("}")
 
+    def gather(self, node: Node) -> None:
+        """Add the loops that collect an input of every instance."""
+        assert node.out is not None
+        count = words(node.out.used) if node.out.used > 64 else 1
+        suffix = f"[{self.names.index}]"
+        targets = [self.target(node.out, word).removesuffix(suffix) for word in range(count)]
+        self.lines.extend(gather(self.names, node, targets))
 
-def _order_gathers(steps: list[Step]) -> list[Step]:
-    """Move the gathers of a step to its front where nothing in the step feeds them."""
-    ordered = []
+
+def _split_steps(steps: list[Step]) -> list[Step]:
+    """Give the gathers of arrays steps of their own, as early as their sources allow.
+
+    Postcondition: a step of an array is either gathers only or one loop, so that a wire that is
+    read in another step than its own outlives a loop.
+    """
+    ordered: list[Step] = []
     for step in steps:
         inside = {node.out for node in step.nodes if node.kind not in ("gather", "commit")}
-        early, late = [], []
+        early: list[Node] = []
+        late: list[Node] = []
         for node in step.nodes:
             sources = {piece.wire for ref in node.lanes for piece in wires_of(ref)}
             is_free = node.kind == "gather" and not sources & inside
             (early if is_free else late).append(node)
-        ordered.append(Step(step.space, (*early, *late)))
+        for _, nodes in groupby((*early, *late), key=lambda node: node.kind == "gather"):
+            ordered.append(Step(step.space, tuple(nodes)))
     return ordered
 
 
 def _functions(design: Design, steps: list[Step], name: str, names: Names) -> list[str]:
-    blocks = _blocks(_order_gathers(steps))
+    blocks = _blocks(_split_steps(steps))
     names.stored |= _stored(blocks)
     lines: list[str] = []
     for number, block in enumerate(blocks):

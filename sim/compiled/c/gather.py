@@ -115,7 +115,7 @@ def gather(names: Names, node: Node, targets: list[str]) -> list[str]:
     def value(scope: Names, ref: Ref, word: int) -> str:
         return word_of(scope, ref, word) if used > 64 else clean(scope, ref, bits)
 
-    lines = []
+    lines: list[str] = []
     for run in _runs(lanes, shapes):
         example = next(lane for lane in range(run.first, run.last) if shapes[lane] == run.shape)
         for word, target in enumerate(targets):

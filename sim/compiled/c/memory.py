@@ -40,7 +40,8 @@ def _single_enable(names: Names, ref: Ref) -> str | None:
             return clean(names, (bit,), 32)
         case (Fill(bit=bit),):
             return clean(names, (bit,), 32)
-    return None
+        case _:
+            return None
 
 
 def _merged(old: str, data: str, enable: str) -> str:
@@ -91,13 +92,13 @@ def write_memory(names: Names, node: Node) -> list[str]:
     body: list[str] = []
     for port in node.ports:
         address, enable = port.reads["ADDR"], port.reads["EN"]
-        conditions = []
+        conditions: list[str] = []
         if (1 << ref_width(address)) > memory.depth:
             conditions.append(f"a < {memory.depth}")
         single = _single_enable(names, enable)
         if single == "0":
             continue
-        stores = []
+        stores: list[str] = []
         for word in range(words(memory.width)):
             element = _element(names, memory, "a", word)
             data = _part(names, port.reads["DATA"], word, bits)

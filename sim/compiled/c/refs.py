@@ -69,7 +69,7 @@ class Names:
     stored: set[Wire]
     input_words: Mapping[Wire, int]
     index: str = "i"
-    fields: dict[str, Wire] = field(default_factory=dict)
+    fields: dict[str, Wire] = field(default_factory=dict[str, Wire])
 
     def word(self, wire: Wire, lane: int | None, word: int) -> str:
         """Return the C expression of one 64-bit word of a wire, or of all of a narrow one."""
@@ -148,7 +148,7 @@ def _combine(names: Names, ref: Ref, bits: int, is_loose: bool) -> str:
     if _is_sign_extension(ref):
         text = f"(uint{bits}_t){signed(names, ref[:-1], bits)}"
         return text if is_loose or width == bits else f"({text} & {literal(mask(width), bits)})"
-    parts = []
+    parts: list[str] = []
     start = 0
     for index, piece in enumerate(ref):
         is_last = index == len(ref) - 1

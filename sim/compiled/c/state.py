@@ -4,14 +4,14 @@ from collections.abc import Mapping
 
 from sim.compiled.c.memory import cell_bits, declaration
 from sim.compiled.c.refs import container, literal, mask, words
-from sim.compiled.rtl.design import Design, Memory, Wire, WireKind
+from sim.compiled.rtl.design import Design, Memory, Output, Wire, WireKind
 
 __all__ = ["initialisation", "memory_access", "reset", "state_type"]
 
 _WORD = mask(64)
 
 
-def _area(ports: list) -> int:
+def _area(ports: list[Output]) -> int:
     return max([1, *(port.word + words(port.width) for port in ports)])
 
 
@@ -36,7 +36,7 @@ def state_type(design: Design, fields: Mapping[str, Wire]) -> list[str]:
 def _set_register(name: str, wire: Wire, values: list[int]) -> list[str]:
     """Return statements that give a register one value per instance."""
     wide = wire.used > 64
-    lines = []
+    lines: list[str] = []
     for word in range(words(wire.used)):
         target = f"s->{name}" + (f"[{word}]" if wide else "")
         bits = 64 if wide else container(wire.used, wire.space)
@@ -59,7 +59,7 @@ def _set_memory(memory: Memory) -> list[str]:
     """Return statements that copy the initial words; the state is all zeros before."""
     bits = cell_bits(memory)
     count = words(memory.width)
-    lines = []
+    lines: list[str] = []
     for lane, image in enumerate(memory.initial):
         length = max((index + 1 for index, value in enumerate(image) if value), default=0)
         if not length:

@@ -48,7 +48,7 @@ def _by_word(names: Names, node: Node) -> list[str]:
     width = node.out.used
     is_signed = bool(node.params.get("signed", 0))
     refs = {name: extend(ref, width, is_signed) for name, ref in node.reads.items() if name in "AB"}
-    texts = []
+    texts: list[str] = []
     for word in range(words(width)):
         parts = {name: word_of(names, ref, word) for name, ref in refs.items()}
         if node.kind == "$mux":
@@ -71,7 +71,7 @@ def _choices(names: Names, node: Node) -> list[str]:
     data = node.reads["A" if is_binary else "B"]
     count = (1 << ref_width(select)) - 1 if is_binary else ref_width(select)
     default = slice_ref(data, count * width, used) if is_binary else node.reads["A"]
-    texts = []
+    texts: list[str] = []
     for word in range(words(used)):
         text = ""
         for index in range(count):
@@ -171,8 +171,9 @@ def _reduced(names: Names, node: Node) -> list[str]:
         case "$logic_and" | "$logic_or":
             operator = "&" if node.kind == "$logic_and" else "|"
             return [f"{some(ref)} {operator} {some(node.reads['B'])}"]
-    sign = "" if node.kind == "$reduce_xor" else "!"
-    return [f"{sign}__builtin_parityll({' ^ '.join(each(ref))})"]
+        case _:
+            sign = "" if node.kind == "$reduce_xor" else "!"
+            return [f"{sign}__builtin_parityll({' ^ '.join(each(ref))})"]
 
 
 def wide_cell(names: Names, node: Node) -> tuple[list[str], list[str]]:

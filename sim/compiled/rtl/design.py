@@ -72,7 +72,7 @@ class Wire:
     kind: WireKind
     name: str
     used: int = 0
-    initial: list[int] = field(default_factory=list)
+    initial: list[int] = field(default_factory=list[int])
 
 
 @dataclass(frozen=True)
@@ -139,12 +139,11 @@ class Node:
     reads: dict[str, Ref]
     out: Wire | None
     origin: str
-    params: dict[str, int] = field(default_factory=dict)
-    lanes: list[Ref] = field(default_factory=list)
+    params: dict[str, int] = field(default_factory=dict[str, int])
+    lanes: list[Ref] = field(default_factory=list[Ref])
     memory: Memory | None = None
-    ports: list["Node"] = field(default_factory=list)
-    reset_values: list[int] = field(default_factory=list)
-    is_late: bool = False
+    ports: "list[Node]" = field(default_factory=list["Node"])
+    reset_values: list[int] = field(default_factory=list[int])
 
     def refs(self) -> Iterator[Ref]:
         """Yield everything the node reads."""

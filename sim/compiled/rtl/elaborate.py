@@ -11,6 +11,7 @@ from sim.compiled.rtl.design import (
     Memory,
     Node,
     Output,
+    Piece,
     Ref,
     Slice,
     Space,
@@ -25,6 +26,9 @@ from sim.compiled.rtl.lower import lower_cell, take_out_resets
 from sim.compiled.rtl.netlist import Bit, Cell, Module, Port
 
 __all__ = ["elaborate"]
+
+# What drives one bit of an input, in each member of a group.
+_Vector = tuple[Driver | int, ...]
 
 
 class _Elaborator:
@@ -52,7 +56,7 @@ class _Elaborator:
         cell = members[0][1]
         width, depth = cell.integer("WIDTH"), cell.integer("SIZE")
         mask = (1 << width) - 1
-        initial = []
+        initial: list[list[int]] = []
         for _, each in members:
             image = each.integer("INIT")
             initial.append([image >> (width * index) & mask for index in range(depth)])
@@ -101,9 +105,9 @@ class _Elaborator:
         """Return the reference to net bits of an instance."""
         return join(piece for bit in bits for piece in self.bit(self.resolve(instance, bit)))
 
-    def group_ref(self, space: Space, lead: int, inside: set[int], drivers: list[tuple]) -> Ref:
+    def group_ref(self, space: Space, lead: int, inside: set[int], drivers: list[_Vector]) -> Ref:
         """Return the reference to bits of a body, each given by the drivers of all members."""
-        pieces = []
+        pieces: list[Piece] = []
         fresh: Wire | None = None
         for vector in drivers:
             first = vector[lead]
@@ -132,7 +136,7 @@ class _Elaborator:
         space = self.design.spaces[1 + self.groups.index(group)]
         body = group.members[group.lead].body
         inside = {instance.number for instance, _ in body}
-        vectors: dict[tuple[int, str], list[tuple]] = {}
+        vectors: dict[tuple[int, str], list[_Vector]] = {}
         for index, (_, cell) in enumerate(body):
             for port in cell.inputs:
                 vectors[index, port] = self._vectors(group.members, index, port)
@@ -152,13 +156,13 @@ class _Elaborator:
             corresponding = [member.body[index] for member in group.members]
             self._lower(space, corresponding, inputs, group.lead)
 
-    def _vectors(self, members: tuple[Member, ...], index: int, port: str) -> list[tuple]:
+    def _vectors(self, members: tuple[Member, ...], index: int, port: str) -> list[_Vector]:
         """Return for each bit of an input what drives it in each member.
 
         Above its own width a member may read anything; its top bit once more is what neighbours of
         other widths, which extend the sign, read there.
         """
-        columns = []
+        columns: list[list[Driver | int]] = []
         for member in members:
             instance, cell = member.body[index]
             columns.append([self.resolve(instance, bit) for bit in cell.inputs[port]])

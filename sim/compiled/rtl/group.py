@@ -24,6 +24,8 @@ _WIDTH_PARAMS = frozenset({"WIDTH", "Y_WIDTH", "A_WIDTH", "B_WIDTH"})
 _STRETCHABLE = frozenset({"$add", "$sub", "$and", "$or", "$xor", "$xnor", "$not", "$mux", "$dff"})
 _STRETCH_LIMIT = 2
 
+_Key = tuple[object, ...]
+
 
 @dataclass(frozen=True)
 class Member:
@@ -48,7 +50,7 @@ class Group:
     lead: int
 
 
-def _cell_key(cell: Cell) -> tuple:
+def _cell_key(cell: Cell) -> _Key:
     """Return what must be equal in corresponding cells; the width of stretchable ones need not."""
     ignored = _DATA_PARAMS | _WIDTH_PARAMS if cell.type in _STRETCHABLE else _DATA_PARAMS
     return cell.type, tuple(sorted(p for p in cell.params.items() if p[0] not in ignored))
@@ -56,7 +58,7 @@ def _cell_key(cell: Cell) -> tuple:
 
 def _coarse_keys(instances: list[Instance]) -> list[int]:
     """Return a number per instance that is equal where cells and sub-instances are alike."""
-    numbers: dict[tuple, int] = {}
+    numbers: dict[_Key, int] = {}
     keys = [0] * len(instances)
     for instance in reversed(instances):  # children have higher numbers than their parents
         cells = tuple(map(_cell_key, instance.primitives))

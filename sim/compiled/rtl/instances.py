@@ -23,7 +23,7 @@ class Instance:
     module: Module
     parent: "Instance | None"
     link: Cell | None
-    children: dict[str, "Instance"] = field(default_factory=dict)
+    children: dict[str, "Instance"] = field(default_factory=dict[str, "Instance"])
 
     @cached_property
     def primitives(self) -> tuple[Cell, ...]:

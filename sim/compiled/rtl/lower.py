@@ -78,7 +78,9 @@ def _check_clock(ref: Ref, clock: Wire | None, is_rising: bool, origin: str) -> 
     match ref:
         case (Slice(wire=wire),) if wire is clock and clock is not None and is_rising:
             return
-    raise NetlistError(f"{origin}: only the rising edge of the port clk is supported as a clock")
+        case _:
+            message = "only the rising edge of the port clk is supported as a clock"
+            raise NetlistError(f"{origin}: {message}")
 
 
 def _mux(space: Space, select: Ref, low: Ref, high: Ref, out: Wire, origin: str) -> Node:
@@ -267,11 +269,13 @@ def _constants(ref: Ref, count: int, gathers: Mapping[Wire, Node]) -> list[int] 
     return values
 
 
-def _is_whole_mux(ref: Ref, muxes: Mapping[Wire | None, Node]) -> bool:
+def _whole_mux(ref: Ref, muxes: Mapping[Wire | None, Node]) -> Node | None:
+    """Return the multiplexer whose whole result `ref` reads."""
     match ref:
-        case (Slice(wire=wire, offset=0, width=width),):
-            return wire in muxes and width == wire.width
-    return False
+        case (Slice(wire=wire, offset=0, width=width),) if width == wire.width:
+            return muxes.get(wire)
+        case _:
+            return None
 
 
 def take_out_resets(design: Design) -> None:
@@ -289,10 +293,8 @@ def take_out_resets(design: Design) -> None:
     for node in design.nodes:
         if node.kind != "commit":
             continue
-        if not _is_whole_mux(node.reads["D"], muxes):
-            continue
-        mux = muxes[node.reads["D"][0].wire]
-        if mux.reads["S"] != select:
+        mux = _whole_mux(node.reads["D"], muxes)
+        if mux is None or mux.reads["S"] != select:
             continue
         values = _constants(mux.reads["B"], node.space.count, gathers)
         if values is not None:

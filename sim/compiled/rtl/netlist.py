@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 __all__ = ["Bit", "Cell", "Module", "NetlistError", "Port", "natural_key", "read_netlist"]
 
@@ -97,7 +98,7 @@ def _extend_operands(cell: Cell) -> Cell:
     """
     width = cell.integer("Y_WIDTH")
     is_signed = cell.flag("A_SIGNED") and cell.flag("B_SIGNED")
-    inputs = {}
+    inputs: dict[str, tuple[Bit, ...]] = {}
     for port, bits in cell.inputs.items():
         top = bits[-1] if is_signed and bits else "0"
         inputs[port] = (*bits, *(top,) * (width - len(bits)))[:width]
@@ -105,8 +106,8 @@ def _extend_operands(cell: Cell) -> Cell:
     return Cell(cell.name, cell.type, params, inputs, cell.outputs)
 
 
-def _cell(name: str, raw: dict) -> Cell:
-    directions = raw["port_directions"] if raw.get("port_directions") else {}
+def _cell(name: str, raw: dict[str, Any]) -> Cell:
+    directions: dict[str, str] = raw.get("port_directions") or {}
     inputs: dict[str, tuple[Bit, ...]] = {}
     outputs: dict[str, tuple[Bit, ...]] = {}
     for port, bits in raw["connections"].items():
@@ -116,7 +117,7 @@ def _cell(name: str, raw: dict) -> Cell:
     return _extend_operands(cell) if cell.type in _EXTENDING else cell
 
 
-def _module(name: str, raw: dict) -> Module:
+def _module(name: str, raw: dict[str, Any]) -> Module:
     ports = {
         port: Port(port, spec["direction"], tuple(spec["bits"]), bool(spec.get("signed", 0)))
         for port, spec in raw["ports"].items()

@@ -10,7 +10,10 @@ from dataclasses import dataclass
 
 from sim.compiled.rtl.design import (
     Design,
+    Fill,
     Node,
+    Piece,
+    Ref,
     Slice,
     Space,
     Wire,
@@ -96,7 +99,7 @@ def _cycles(after: list[list[int]]) -> list[list[int]]:
                     work.append((after[node][at], 0))
                 continue
             if low[node] == order[node]:
-                component = []
+                component: list[int] = []
                 while True:
                     last = stack.pop()
                     on_stack[last] = False
@@ -144,25 +147,22 @@ def _split(design: Design, node: Node) -> None:
             port.reads = {name: _replace(ref, out, bits) for name, ref in port.reads.items()}
 
 
-def _replace(ref: tuple, wire: Wire, bits: list[Slice]) -> tuple:
-    pieces = []
+def _replace(ref: Ref, wire: Wire, bits: list[Slice]) -> Ref:
+    def bit(at: int) -> Slice:
+        # Bits beyond `used` are read by nobody, whatever stands for them.
+        return bits[min(at, len(bits) - 1)]
+
+    pieces: list[Piece] = []
     for piece in ref:
-        if isinstance(piece, Slice) and piece.wire is wire:
-            # Bits beyond `used` are read by nobody, whatever stands for them.
-            pieces.extend(
-                bits[min(at, len(bits) - 1)]
-                for at in range(piece.offset, piece.offset + piece.width)
-            )
-        elif not isinstance(piece, Slice) and wires_of((piece,)) and _fills(piece, wire):
-            at = piece.bit.offset
-            pieces.append(type(piece)(bits[min(at, len(bits) - 1)], piece.width))
-        else:
-            pieces.append(piece)
+        match piece:
+            case Slice() if piece.wire is wire:
+                end = piece.offset + piece.width
+                pieces.extend(bit(at) for at in range(piece.offset, end))
+            case Fill() if piece.bit.wire is wire:
+                pieces.append(Fill(bit(piece.bit.offset), piece.width))
+            case _:
+                pieces.append(piece)
     return tuple(pieces)
-
-
-def _fills(piece: object, wire: Wire) -> bool:
-    return getattr(getattr(piece, "bit", None), "wire", None) is wire
 
 
 def _break_cycles(design: Design) -> list[list[int]]:

@@ -17,7 +17,8 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 # Amaranth's simulator resets the data of synchronous read ports, its RTLIL does not: a design has
 # either resets or memories here, and both only against CXXRTL.
-SEEDS = range(24)
+# Seed 2081 once had a value that was lost between two loops over the same array.
+SEEDS = (*range(24), 2081)
 CYCLES = 60
 
 
