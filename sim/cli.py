@@ -2,12 +2,14 @@
 
 import os
 import tempfile
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import Literal
 
 import click
+from amaranth.hdl import UnusedElaboratable
 
 from mapping import reference
 from mapping.cli.commands import clock_option
@@ -151,7 +153,13 @@ def _make_simulator(program: Program, kind: Kind) -> Simulator:
     if kind == "functional":
         return FunctionalSimulator(program.config)
     with busy("building the RTL simulator (kept for the next time; the first takes a minute)"):
-        return RtlSimulator(program.config)
+        return _build(program)
+
+
+def _build(program: Program, trace_depth: int = 0) -> RtlSimulator:
+    # An interruption leaves a half-made design behind; Amaranth would complain of each component.
+    warnings.simplefilter("ignore", UnusedElaboratable)
+    return RtlSimulator(program.config, trace_depth=trace_depth)
 
 
 def _show(program: Program, report: CheckReport, options: Options, seconds: float) -> None:
@@ -218,7 +226,7 @@ def _record(program: Program, batch: Batch, path: Path, depth: int) -> None:
         tempfile.TemporaryDirectory(dir=path.parent, prefix=f"{path.name}.") as folder,
     ):
         with busy("building the RTL simulator with probes"):
-            simulator = RtlSimulator(program.config, trace_depth=depth)
+            simulator = _build(program, depth)
         part = Path(folder) / "waveform"
         with busy("recording the waveform of one image"), simulator.trace(part):
             run_network(simulator, program, *batch.first(1).inputs)
