@@ -356,7 +356,7 @@ def compile_component(
         If a tool is missing or fails.
     """
     # Without source locations, which would change the key of the cache from machine to machine.
-    text: str = rtlil.convert(component, name=name, emit_src=False)  # pyright: ignore[reportUnknownMemberType]
+    text = str(rtlil.convert(component, name=name, emit_src=False))  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
     path, interface = build(
         text,
         name,
