@@ -145,7 +145,7 @@ def test_a_wrong_members_section_is_noticed() -> None:
 def test_readme_sets_up_in_two_commands() -> None:
     first, second = (command for command in commands() if sets_up(command))
     assert first.endswith("systolic run digits")
-    assert second.endswith("pytest")
+    assert second.endswith("pytest -n auto")
 
 
 def test_readme_commands_run(tmp_path: Path) -> None:
