@@ -224,6 +224,22 @@ class _Elaborator:
         return word
 
 
+def _ungrouped(instances: list[Instance], groups: list[Group]) -> list[tuple[Instance, Cell]]:
+    """Return the cells that are in no group."""
+    grouped = {
+        (instance.number, cell.name)
+        for group in groups
+        for member in group.members
+        for instance, cell in member.body
+    }
+    return [
+        (instance, cell)
+        for instance in instances
+        for cell in instance.primitives
+        if (instance.number, cell.name) not in grouped
+    ]
+
+
 def elaborate(
     modules: Mapping[str, Module],
     top: str,
@@ -262,18 +278,7 @@ def elaborate(
     )
     state = _Elaborator(instances, groups, resolve)
     state.declare_inputs(modules[top])
-    grouped = {
-        (instance.number, cell.name)
-        for group in groups
-        for member in group.members
-        for instance, cell in member.body
-    }
-    scalar = [
-        (instance, cell)
-        for instance in instances
-        for cell in instance.primitives
-        if (instance.number, cell.name) not in grouped
-    ]
+    scalar = _ungrouped(instances, groups)
     for number, group in enumerate(groups, start=1):
         paths = tuple(".".join(member.root.path) for member in group.members)
         space = Space(number, len(paths), group.name, paths)

@@ -125,15 +125,19 @@ def run_cxxrtl(
                 at += 1
     number = ctypes.c_uint64
     library.run(number(len(stimulus)), data_in, number(in_words), data_out, number(out_words))
+    return _unpack(data_out, len(stimulus), [shapes[name] for name in outputs])
+
+
+def _unpack(data, cycles: int, shapes: list) -> list[tuple]:  # type: ignore[no-untyped-def]
     rows = []
     at = 0
-    for _ in stimulus:
+    for _ in range(cycles):
         row = []
-        for name in outputs:
-            words = -(-_width(shapes[name]) // 32)
-            value = sum(data_out[at + word] << 32 * word for word in range(words))
+        for shape in shapes:
+            words = -(-_width(shape) // 32)
+            value = sum(data[at + word] << 32 * word for word in range(words))
             at += words
-            row.append(_interpret(value, shapes[name]))
+            row.append(_interpret(value, shape))
         rows.append(tuple(row))
     return rows
 
