@@ -55,13 +55,15 @@ def test_sums_that_cancel_in_the_end_may_not_overflow_on_the_way() -> None:
         prove_bounds("layer", [operand(weights)], [(0, 255)], np.array([0]), 1, CONFIG)
 
 
-def test_each_weight_part_has_its_own_accumulator() -> None:
+@pytest.mark.parametrize("sign", [1, -1])
+def test_each_weight_part_has_its_own_accumulator(sign: int) -> None:
     config = ArrayConfig(acc_bits=20, weight_bits=4)
     weights = np.full((40, 1), 7)
-    low_part = np.full((40, 1), 16 * 6 + 7)
+    both_parts = np.full((40, 1), sign * (16 * 6 + 7))
+    opposite_bias = np.array([-sign * (1 << 19)])  # with it, the sum would fit again
     prove_bounds("layer", [operand(weights)], [(0, 255)], np.array([0]), 2, config)
     with pytest.raises(OverflowProofError, match="the sum of all weight parts of channel 0"):
-        prove_bounds("layer", [operand(low_part)], [(0, 255)], np.array([0]), 2, config)
+        prove_bounds("layer", [operand(both_parts)], [(0, 255)], opposite_bias, 2, config)
 
 
 def test_a_folded_bias_has_32_bits() -> None:
