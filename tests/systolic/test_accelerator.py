@@ -95,10 +95,13 @@ def example(config: ArrayConfig) -> tuple[dict[int, bytes], list[Instruction]]:
         Load(target=LoadTarget.OFFSETS, count=4, addr=OFFSETS),
         Load(target=LoadTarget.PARAMETERS, count=config.cols, addr=PARAMETERS),
         Output(digits=digits, zero=128, lo=0, hi=255, interval=max(2, digits)),
-        Matmul(first=1, half=1, digits=digits, count=4, base=ACTS, weights=WEIGHTS),
+        Matmul(first=1, half=0, digits=digits, count=4, base=ACTS, weights=WEIGHTS),
         Sync(halt=0),
-        Drain(half=1, count=2, cols=config.cols, window=2),
+        Drain(half=0, count=2, cols=config.cols, window=2),
         Store(digits=digits, count=2, base=RESULTS),
+        # The accumulators are as they were, whatever has moved since.
+        Drain(half=0, count=4, cols=config.cols),
+        Store(digits=digits, count=4, base=RESULTS + digits, block=config.col_blocks - 1),
         Sync(halt=1),
     ]
     data[ENTRY] = pack_instructions([each.encode() for each in code], config)
@@ -121,20 +124,20 @@ def test_a_program_runs_step_by_step(config: ArrayConfig, seed: int | None) -> N
         behind = ENTRY + (1 + code.index(Sync(halt=0))) * config.instruction_words
         resumed = await host.run(ctx, behind, FLAG_STEP | FLAG_RESUME)
         assert resumed == (Status.HALTED, counters[1])
-        last = RESULTS + 4 * config.max_digits
-        read = encode_command(Command.READ, addr=RESULTS, last=last - 1)
-        got = np.frombuffer(await host.ask(ctx, read, (last - RESULTS) * config.word_bytes), "u1")
-        stored = sorted(
-            RESULTS + 2 * config.max_digits * pixel + digit
-            for pixel in range(2)
-            for digit in range(config.max_digits)
-        )
+        digits = config.max_digits
+        last = RESULTS + 8 * digits - 1
+        read = encode_command(Command.READ, addr=RESULTS, last=last)
+        answer = await host.ask(ctx, read, (last + 1 - RESULTS) * config.word_bytes)
+        got = np.frombuffer(answer, np.uint8).reshape(-1, config.word_bytes)
+        # Two pixels, and between and behind them four.
+        firsts = [RESULTS + digits * at for at in (0, 2, 1, 3, 5, 7)]
+        stored = [first + digit for first in firsts for digit in range(digits)]
         for addr in stored:
             word = functional.read(addr, 1)
             # Rows without a column hold anything.
             bits = min(config.rows, config.cols) * config.digit_bits
             mask = (1 << bits) - 1
-            mine = got.reshape(-1, config.word_bytes)[addr - RESULTS].tobytes()
+            mine = got[addr - RESULTS].tobytes()
             assert int.from_bytes(mine, "little") & mask == int.from_bytes(word, "little") & mask
 
     converse(config, bench, seed=seed)

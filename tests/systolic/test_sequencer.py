@@ -291,6 +291,26 @@ def test_a_step_stops_at_the_first_sync(config: ArrayConfig) -> None:
     assert machine.cycles == program_cycles(code, config)[0].cycle
 
 
+@pytest.mark.parametrize("target", LoadTarget)
+def test_only_loads_of_offsets_and_matmuls_run_beside_a_drain(target: LoadTarget) -> None:
+    config = CONFIGS[1]
+    code = [
+        Drain(half=0, count=3, cols=4),
+        Load(target=target, count=2, addr=DATA),
+        Matmul(first=1, half=1, digits=2, count=3, base=DATA, weights=DATA),
+        Sync(halt=1),
+    ]
+    machine = Machine(config, place(config, [each.encode() for each in code]))
+    assert run(machine) is Status.HALTED
+    assert machine.events == expected_events(code, machine)
+    drained = program_cycles([code[0], code[-1]], config)[0].cycle
+    load = program_cycles([*code[1:]], config)[0].cycle
+    assert machine.cycles == program_cycles(code, config)[0].cycle
+    # The drain is longer than both others together; what waits for it comes on top.
+    assert (machine.cycles == drained) == (target is LoadTarget.OFFSETS)
+    assert load < drained
+
+
 @pytest.mark.parametrize("opcode", [6, 7])
 def test_illegal_instructions_stop_when_the_drain_is_done(opcode: int) -> None:
     config = CONFIGS[1]
