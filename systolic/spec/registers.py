@@ -15,7 +15,8 @@ REGISTERS   nothing                                    the :data:`REGISTER_BYTES
 
 RUN starts at ``addr``. With flag :data:`FLAG_STEP` it stops at every SYNC; the host goes on from there
 by a RUN at the instruction behind it with :data:`FLAG_RESUME`, which lets the counters count on.
-Any other opcode is ignored, with its five bytes.
+A WRITE goes through the output buffer: what was drained into it before is lost, also between a pause
+and its resumption. Any other opcode is ignored, with its five bytes.
 """
 
 import struct
