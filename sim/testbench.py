@@ -8,19 +8,18 @@ Everything here waits in steps of one tick: Amaranth's ``until`` and ``repeat`` 
 error behind where a bench ends while they wait.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from random import Random
 from typing import Any
 
-from amaranth import ClockDomain, Module
-from amaranth.lib import wiring
+from amaranth import ClockDomain, Elaboratable, Module
 from amaranth.sim import Simulator
 
 __all__ = ["BenchTimeoutError", "StreamRuleError", "get", "put", "simulate"]
 
-Bench = Callable[[Any], Awaitable[None]]
+Bench = Callable[[Any], Coroutine[Any, Any, None]]
 
 CLOCK_PERIOD_S = 1e-6
 
@@ -34,7 +33,7 @@ class StreamRuleError(AssertionError):
 
 
 def simulate(
-    dut: wiring.Component,
+    dut: Elaboratable,
     *benches: Bench,
     background: Iterable[Bench] = (),
     timeout_cycles: int = 10_000,
@@ -45,7 +44,7 @@ def simulate(
 
     Parameters
     ----------
-    dut : Component
+    dut : Elaboratable
         Component in the ``sync`` domain, or of nothing but combinational logic.
     *benches : async callable
         Called with the simulator's context, side by side.
@@ -65,10 +64,10 @@ def simulate(
     StreamRuleError
         If a watched stream breaks a rule.
     """
-    top = Module()
+    top: Any = Module()
     top.domains.sync = ClockDomain()
     top.submodules.dut = dut
-    simulator = Simulator(top)
+    simulator: Any = Simulator(top)
     simulator.add_clock(CLOCK_PERIOD_S)
     for bench in benches:
         simulator.add_testbench(bench)
@@ -105,9 +104,9 @@ async def get(
     count: int,
     *,
     stalls: Random | None = None,
-) -> Sequence[Any]:
+) -> list[Any]:
     """Take ``count`` payloads from a stream, after random pauses if ``stalls`` is given."""
-    payloads = []
+    payloads: list[Any] = []
     for _ in range(count):
         await _stall(ctx, stalls)
         ctx.set(stream.ready, 1)
