@@ -33,7 +33,11 @@ def _layer(shape: tuple[int, ...], build: Callable[[Value, np.random.Generator],
     builder = Builder()
     rng = np.random.default_rng(RNG_SEED)
     image = builder.input(shape, bits=8, signed=True, zero_point=-128)
-    return builder.graph(build(image, rng).requantize(1 << 30, -7))
+    value = build(image, rng)
+    # As in real networks, every channel has its own scale.
+    channels = value.type.shape[-1]
+    multipliers = rng.integers(1 << 30, 1 << 31, channels)
+    return builder.graph(value.requantize(multipliers, np.full(channels, -7)))
 
 
 def conv(shape: tuple[int, int, int], out: int, kernel: int, groups: int = 1) -> Graph:

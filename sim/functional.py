@@ -248,7 +248,8 @@ class FunctionalSimulator:
         for block in range(self.config.col_blocks):
             channel = np.arange(drain.cols) + drain.row - block * self.config.rows
             here = (channel >= 0) & (channel < self.config.rows)
-            self._buffer[block, : drain.count, channel[here]] = largest[:, here].T
+            pixels = slice(drain.pixel, drain.pixel + drain.count)
+            self._buffer[block, pixels, channel[here]] = largest[:, here].T
 
     def _joined(self, drain: Drain) -> NDArray[np.int64]:
         """Sums with their parts joined, shape (count, window, cols)."""

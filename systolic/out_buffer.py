@@ -36,7 +36,7 @@ class OutBuffer(wiring.Component):
     output_en_i : ``In(1)``
         It is an OUTPUT: take the number of digits.
     start_i : ``In(1)``
-        It is a DRAIN: take its shape and begin at pixel 0.
+        It is a DRAIN: take its shape and begin at its pixel.
     code_i : ``In(8)``
         Result.
     valid_i : ``In(1)``
@@ -178,5 +178,5 @@ class OutBuffer(wiring.Component):
                 first_row.eq(self._field("row")),
                 row.eq(self._field("row")),
             ]
-            m.d.sync += [col.eq(0), block.eq(0), pixel.eq(0)]
+            m.d.sync += [col.eq(0), block.eq(0), pixel.eq(self._field("pixel"))]
         return row, block, pixel

@@ -158,9 +158,10 @@ class MachineRules:
             drain.row + drain.cols <= config.col_blocks * config.rows,
             "drains beyond the last block",
         )
+        end = drain.pixel + drain.count
         _require(
-            drain.count <= config.out_pixels,
-            f"needs {drain.count} pixels of {config.out_pixels} in the output buffer",
+            end <= config.out_pixels,
+            f"needs {end} pixels of {config.out_pixels} in the output buffer",
         )
         depth = drain.count * drain.window * drain.parts
         self._check_depth(depth)
@@ -172,7 +173,7 @@ class MachineRules:
             used = self._lookup[output.lo : output.hi + 1]
             _require(used.all(), "may look up table entries never loaded")
         first, last = drain.row // config.rows, (drain.row + drain.cols - 1) // config.rows
-        self._buffer[first : last + 1, : drain.count] = output.digits
+        self._buffer[first : last + 1, drain.pixel : end] = output.digits
         self._draining = drain.half
 
     def _check_store(self, store: Store) -> None:

@@ -8,7 +8,7 @@ that this order excludes are those that :mod:`mapping.program.verify` checks.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,27 +96,22 @@ class LayerEmitter:
         half, stores = 0, list[tuple[PixelTile, int, int]]()
         for chunk in self._chunks:
             self._emit_parameters(chunk)
-            for pixels, group in self._passes(tiling, chunk):
+            for pixels, group in product(tiling.tiles, chunk.groups):
                 for n_tile, start in group:
-                    self._emit_matmuls(pixels, n_tile, half)
-                    self._emit_stores(stores)
-                    stores = []
-                    self._emit_drain(pixels, n_tile, start, half)
-                    half ^= 1
+                    is_last = chunk is self._chunks[-1] and n_tile is chunk.groups[-1][-1][0]
+                    is_last = is_last and pixels is tiling.tiles[-1]
+                    first = 0
+                    for part in tiling.tail if is_last else (pixels,):
+                        self._emit_matmuls(part, n_tile, half)
+                        self._emit_stores(stores)
+                        stores = []
+                        self._emit_drain(part, n_tile, start, half, first)
+                        first += len(part)
+                        half ^= 1
                 stores = self._finished_blocks(pixels, [n_tile for n_tile, _ in group])
         self._emit_stores(stores)
         self._code.append(Sync(halt=0))
         return self._code
-
-    def _passes(
-        self, tiling: Tiling, chunk: ParameterChunk
-    ) -> list[tuple[PixelTile, tuple[tuple[NTile, int], ...]]]:
-        """M-tile and n-tiles of each run of passes that fills whole blocks of channels."""
-        order = [(pixels, group) for pixels in tiling.tiles for group in chunk.groups]
-        if chunk is self._chunks[-1]:
-            _, group = order.pop()
-            order += [(pixels, group) for pixels in tiling.tail]
-        return order
 
     def _emit_output(self) -> None:
         layer, epilogue = self._layer, self._layer.epilogue
@@ -186,7 +181,9 @@ class LayerEmitter:
                 )
                 started.add(k_tile.part)
 
-    def _emit_drain(self, pixels: PixelTile, n_tile: NTile, start: int, half: int) -> None:
+    def _emit_drain(
+        self, pixels: PixelTile, n_tile: NTile, start: int, half: int, first: int
+    ) -> None:
         self._code.append(
             Drain(
                 half=half,
@@ -196,6 +193,7 @@ class LayerEmitter:
                 cols=n_tile.cols,
                 row=n_tile.slot % self._config.rows,
                 window=self._window,
+                pixel=first,
             )
         )
 

@@ -31,8 +31,8 @@ class Tiling:
     tiles : tuple of ndarray of int64
         Pixels of each m-tile.
     tail : tuple of ndarray of int64
-        The last m-tile once more, cut for the last block of channels, so that the drain that
-        nothing runs beside is a short one.
+        The last m-tile once more, cut for the last n-tile, so that the drain that nothing runs
+        beside is a short one.
     """
 
     tiles: tuple[PixelTile, ...]

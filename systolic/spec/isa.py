@@ -221,8 +221,9 @@ class Drain(Instruction):
     (``parts``), in this order, outermost first, accumulator ``(p * window + w) * parts + q`` of
     column c is drained. Parts join to one value (``value = (value << weight_bits) + part``, first
     part on top of nothing, bias added once); the largest result of a window becomes channel
-    ``row + c`` of buffer pixel p: row ``(row + c) % rows`` of block ``(row + c) // rows``. Column c
-    uses parameters ``start + c`` (modulo 256). ``count`` is at most ``ArrayConfig.out_pixels``.
+    ``row + c`` of buffer pixel ``pixel + p``: row ``(row + c) % rows`` of block ``(row + c) // rows``. Column c
+    uses parameters ``start + c`` (modulo 256). ``pixel + count`` is at most
+    ``ArrayConfig.out_pixels``.
     """
 
     OPCODE = Opcode.DRAIN
@@ -234,6 +235,7 @@ class Drain(Instruction):
         "cols": Field(32, 5, 1),
         "row": Field(40, 6),
         "window": Field(48, 8, 1),
+        "pixel": Field(56, 8),
     }
     WAITS = True
 
@@ -244,6 +246,7 @@ class Drain(Instruction):
     cols: int
     row: int = 0
     window: int = 1
+    pixel: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
