@@ -14,9 +14,10 @@ from tests.cli.conftest import Systolic
 
 
 def test_compile_writes_the_program_and_shows_its_cycles(
-    systolic: Systolic, tmp_path: Path
+    systolic: Systolic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = tmp_path / "out.systolic"
+    monkeypatch.chdir(tmp_path)  # a short name
+    path = Path("out.systolic")
     outcome = systolic("compile", "digits", "--config", "up5k", "-o", path, "--clock-mhz", "12")
     program = compile_network(
         load_included("digits_int8").graph, PRESETS["up5k"], name="digits_int8"
