@@ -257,8 +257,10 @@ class FunctionalSimulator:
         depth = drain.count * drain.window * drain.parts
         acc = self._acc[drain.half, :depth, : drain.cols].reshape(shape)
         values = np.zeros((drain.count, drain.window, drain.cols), np.int64)
+        later = -1 if self.config.weight_bits == 1 else 1
         for part in range(drain.parts):
-            values = (values << self.config.weight_bits) + acc[:, :, part]
+            sign = later if part else 1
+            values = (values << self.config.weight_bits) + sign * acc[:, :, part]
         return self._checked(values, "joining the parts overflows")
 
     def _store(self, store: Store) -> None:

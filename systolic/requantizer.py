@@ -157,7 +157,9 @@ class Requantizer(wiring.Component):
         joined, value = Signal.like(self.acc_i), Signal.like(self.acc_i)
         with m.If(self.valid_i):
             shifted = joined << self._weight_bits
-            m.d.sync += joined.eq(Mux(self.first_i, self.acc_i, shifted + self.acc_i))
+            # Parts of one bit are -1 or 0: only subtracted can they add to the first, the sign.
+            total = shifted - self.acc_i if self._weight_bits == 1 else shifted + self.acc_i
+            m.d.sync += joined.eq(Mux(self.first_i, self.acc_i, total))
 
         # Cycle 1: the bias, once for all parts.
         m.d.sync += value.eq(joined + self.bias_i)

@@ -1,7 +1,8 @@
 """Weights wider than a PE: split into signed digits that are passes of their own.
 
 A weight is ``sum(part[i] * 2**(weight_bits * (parts - 1 - i)))``, each part a two's complement
-number of ``weight_bits`` bits. The drain joins the parts' sums again.
+number of ``weight_bits`` bits. The drain joins the parts' sums again. Parts of one bit are -1 or 0; there
+the drain subtracts all but the first, which makes the weight an ordinary two's complement number.
 """
 
 from collections.abc import Iterator
@@ -22,8 +23,10 @@ def part_range(parts: int, weight_bits: int) -> tuple[int, int]:
     Examples
     --------
     >>> part_range(1, 8), part_range(2, 4), part_range(8, 1)
-    ((-128, 127), (-136, 119), (-255, 0))
+    ((-128, 127), (-136, 119), (-128, 127))
     """
+    if weight_bits == 1:
+        return -(1 << parts - 1), (1 << parts - 1) - 1
     ones = ((1 << weight_bits * parts) - 1) // ((1 << weight_bits) - 1)
     half = 1 << weight_bits - 1
     return -half * ones, (half - 1) * ones
@@ -84,6 +87,9 @@ def split_parts(weights: NDArray[np.int64], parts: int, weight_bits: int) -> NDA
     >>> split_parts(np.array([100, -100, 7]), 2, 4).tolist()
     [[6, -6, 0], [4, -4, 7]]
     """
+    if weight_bits == 1:
+        places = np.arange(parts - 1, -1, -1).reshape(-1, *[1] * weights.ndim)
+        return -(weights.astype(np.int64) >> places & 1)
     half = 1 << weight_bits - 1
     rest, split = weights.astype(np.int64), list[NDArray[np.int64]]()
     for _ in range(parts):
