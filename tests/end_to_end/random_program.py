@@ -231,6 +231,7 @@ class _Generator:
         bound = self.joined_bound(half, count * window, parts)
         cols = self.between(1, config.cols) if self.chance(0.5) else config.cols
         row = self.between(0, min(config.rows - 1, config.col_blocks * config.rows - cols))
+        pixel = self.between(0, config.out_pixels - count) if self.chance(0.4) else 0
         drain = Drain(
             half=half,
             count=count,
@@ -239,14 +240,16 @@ class _Generator:
             cols=cols,
             row=row,
             window=window,
+            pixel=pixel,
         )
         self.add(drain)
         self.draining = half
         assert self.output is not None
         for channel in range(row, row + cols):
             block = channel // config.rows
-            self.row_digits[block, :count, channel % config.rows] = self.output.digits
-            self.pixel_digits[block, :count] = self.output.digits
+            pixels = slice(pixel, pixel + count)
+            self.row_digits[block, pixels, channel % config.rows] = self.output.digits
+            self.pixel_digits[block, pixels] = self.output.digits
 
     def accumulated(self, half: int, depth: int) -> bool:
         return bool(depth <= self.config.acc_depth and self.bound[half, :depth].min() >= 0)
@@ -285,7 +288,10 @@ class _Generator:
         return start
 
     def add_store(self) -> None:
+        # A STORE begins at the buffer's first pixel.
         blocks = np.flatnonzero(self.pixel_digits[:, 0])
+        if not len(blocks):
+            return
         block = int(self.rng.choice(blocks))
         digits = int(self.pixel_digits[block, 0])
         alike = np.append(self.pixel_digits[block] == digits, [False])

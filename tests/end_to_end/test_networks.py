@@ -23,7 +23,7 @@ from systolic.spec.config import ArrayConfig
 from systolic.spec.rounding import Rounding
 from tests.strategies import images_for, random_network
 
-NETWORKS = 26
+NETWORKS = 23
 IMAGES = 2  # the second finds in every memory what the first has left there
 
 
@@ -39,6 +39,8 @@ CONFIGS = (
     array(rows=4, cols=4, weight_bits=4, digit_bits=1, acc_depth=64, out_pixels=32),
     array(rows=4, cols=16, weight_bits=2, digit_bits=2, acc_depth=256),
     array(rows=5, cols=5, weight_bits=3, digit_bits=3, acc_depth=256),
+    # Up to eight parts of one bit.
+    array(rows=8, cols=4, weight_bits=1, digit_bits=2, acc_depth=256),
     array(rows=8, cols=2, digit_bits=8, requantize_cycles=8, acc_depth=64, skew="registers"),
     array(rows=16, cols=8, pe_cols=8, multiplier="fabric", requantize_cycles=12),
     array(rows=4, cols=1, weight_bits=5, digit_bits=1, acc_depth=32, out_pixels=16),

@@ -87,6 +87,7 @@ def test_each_channel_lies_in_its_row_of_its_block(shape: Shape, seed: int, draw
         cols=shape.cols,
         row=row,
         window=draw.draw(st.integers(1, 4)),
+        pixel=draw.draw(st.integers(0, PIXELS - 5)),
     )
     rng = np.random.default_rng(seed)
     # A drain before leaves its traces everywhere.
@@ -94,7 +95,7 @@ def test_each_channel_lies_in_its_row_of_its_block(shape: Shape, seed: int, draw
     cycles, codes = drain_cycles(rng, drain, digits, min(256, 1 << digits * shape.digit_bits))
     blocks = max(1, shape.cols // shape.rows)
     places = [
-        (pixel, digit, block)
+        (drain.pixel + pixel, digit, block)
         for pixel in range(drain.count)
         for block in range(blocks)
         for digit in range(digits)
@@ -108,7 +109,7 @@ def test_each_channel_lies_in_its_row_of_its_block(shape: Shape, seed: int, draw
             if (row + col) // shape.rows == block:
                 got = word >> (row + col) % shape.rows * shape.digit_bits & mask
                 shift = (digits - 1 - digit) * shape.digit_bits
-                assert got == int(codes[pixel, col]) >> shift & mask
+                assert got == int(codes[pixel - drain.pixel, col]) >> shift & mask
 
 
 def test_the_last_digit_can_be_read_digits_cycles_after_its_code() -> None:
