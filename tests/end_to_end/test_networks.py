@@ -21,6 +21,7 @@ from sim.runner import Simulator, read_tensor, run_network
 from sim.timing import predict_counters
 from systolic.spec.config import ArrayConfig
 from systolic.spec.rounding import Rounding
+from tests.random_network import LAYERS
 from tests.strategies import images_for, random_network
 
 NETWORKS = 23
@@ -76,8 +77,10 @@ def check_config(config: ArrayConfig, seeds: range) -> None:
     """Every other network with memory shared between tensors, the others with all of them kept."""
     rtl = RtlSimulator(config)
     roundings = list(Rounding) if config.onnx else [Rounding.TFLITE]
+    # An addition's factors go up to 255, which eight parts of one bit do not reach.
+    layers = [name for name in LAYERS if name != "add" or config.weight_bits > 1]
     for seed in seeds:
-        graph = random_network(seed, roundings=roundings)
+        graph = random_network(seed, layers=layers, roundings=roundings)
         check_network(rtl, graph, images_for(graph, IMAGES, seed), keep_all=seed % 2 == 0)
 
 
