@@ -154,6 +154,7 @@ class MachineRules:
         _require(output is not None, "drains before any OUTPUT")
         assert output is not None
         _require(drain.cols <= config.cols, f"drains {drain.cols} columns of {config.cols}")
+        _require(drain.row < config.rows, f"row must be below {config.rows}, not {drain.row}")
         _require(
             drain.row + drain.cols <= config.col_blocks * config.rows,
             "drains beyond the last block",

@@ -221,9 +221,9 @@ class Drain(Instruction):
     (``parts``), in this order, outermost first, accumulator ``(p * window + w) * parts + q`` of
     column c is drained. Parts join to one value (``value = (value << weight_bits) + part``, first
     part on top of nothing; with a ``weight_bits`` of 1 later parts are subtracted; bias added once);
-    the largest result of a window becomes channel
-    ``row + c`` of buffer pixel ``pixel + p``: row ``(row + c) % rows`` of block ``(row + c) // rows``. Column c
-    uses parameters ``start + c`` (modulo 256). ``pixel + count`` is at most
+    the largest result of a window becomes channel ``row + c`` of buffer pixel ``pixel + p``: row
+    ``(row + c) % rows`` of block ``(row + c) // rows``, where ``row`` itself is below ``rows``.
+    Column c uses parameters ``start + c`` (modulo 256). ``pixel + count`` is at most
     ``ArrayConfig.out_pixels``.
     """
 
