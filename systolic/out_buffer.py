@@ -28,6 +28,8 @@ class OutBuffer(wiring.Component):
         Digits of the widest result.
     pixels : int
         Pixels the buffer holds, a power of two.
+    spacing : int
+        Fewest cycles between two codes (and between a start and the first).
 
     Members
     -------
@@ -58,13 +60,21 @@ class OutBuffer(wiring.Component):
     """
 
     def __init__(
-        self, *, rows: int, digit_bits: int, cols: int, word_bits: int, max_digits: int, pixels: int
+        self,
+        *,
+        rows: int,
+        digit_bits: int,
+        cols: int,
+        word_bits: int,
+        max_digits: int,
+        pixels: int,
+        spacing: int,
     ):
         self._rows = rows
         self._digit_bits = digit_bits
         self._word_bits = word_bits
         self._max_digits = max_digits
-        self._pixels = pixels
+        self._spacing = spacing
         self._blocks = max(1, cols // rows)
         super().__init__(
             {
@@ -151,14 +161,25 @@ class OutBuffer(wiring.Component):
         return m
 
     def _build_pool(self, m: Module, best: Signal, result_ends: Signal) -> None:
-        windows, window = Signal(8), Signal(8)
-        m.d.comb += result_ends.eq(self.valid_i & (window == windows))
+        windows, remaining = Signal(8), Signal(8)
+        # Known a code ahead, as the way from here to the write is long.
+        is_first, is_last = Signal(), Signal()
+        m.d.comb += result_ends.eq(self.valid_i & is_last)
         with m.If(self.valid_i):
-            m.d.sync += window.eq(Mux(result_ends, 0, window + 1))
-            with m.If((window == 0) | (self.code_i > best)):
+            m.d.sync += [
+                remaining.eq(Mux(is_last, windows, remaining - 1)),
+                is_first.eq(is_last),
+                is_last.eq(Mux(is_last, windows == 0, remaining == 1)),
+            ]
+            with m.If(is_first | (self.code_i > best)):
                 m.d.sync += best.eq(self.code_i)
         with m.If(self.start_i):
-            m.d.sync += [windows.eq(self._field("window")), window.eq(0)]
+            m.d.sync += [
+                windows.eq(self._field("window")),
+                remaining.eq(self._field("window")),
+                is_first.eq(1),
+                is_last.eq(self._field("window") == 0),
+            ]
 
     def _build_position(self, m: Module, write_ends: Signal) -> tuple[Signal, Signal, Signal]:
         """Row, block and pixel of the result being written."""

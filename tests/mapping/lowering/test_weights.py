@@ -20,6 +20,8 @@ def test_parts_add_up_to_the_weight_and_fit_a_pe(weight_bits: int, parts: int) -
     assert split.min() >= -half
     assert split.max() < half
     places = 2 ** (weight_bits * np.arange(parts - 1, -1, -1))  # modulo 2**64, which is enough
+    if weight_bits == 1:
+        places[1:] *= -1  # the drain subtracts them
     np.testing.assert_array_equal(places @ split, weights)
 
 
@@ -37,9 +39,11 @@ def test_no_fewer_parts_would_do(weight_bits: int, weight: int) -> None:
         assert not low <= weight <= high
 
 
-def test_one_bit_weights_are_never_positive() -> None:
-    with pytest.raises(UnsupportedError, match=r"weights must be -255\.\.0 with weight_bits 1"):
-        parts_needed(-1, 1, ArrayConfig(weight_bits=1))
+def test_one_bit_parts_make_twos_complement_weights_of_8_bits_at_most() -> None:
+    config = ArrayConfig(weight_bits=1)
+    assert [parts_needed(*limits, config) for limits in [(-1, 0), (-1, 1), (-128, 127)]] == [1, 2, 8]
+    with pytest.raises(UnsupportedError, match=r"weights must be -128\.\.127 with weight_bits 1"):
+        parts_needed(0, 128, config)
 
 
 @given(

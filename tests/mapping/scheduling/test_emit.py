@@ -53,7 +53,7 @@ def test_halves_alternate_so_that_none_is_filled_while_it_drains() -> None:
 
 
 def test_the_first_matmul_of_every_part_sets_its_accumulators() -> None:
-    program = pointwise(32, 4, ArrayConfig(weight_bits=4))
+    program = pointwise(32, 4, ArrayConfig(weight_bits=4), pixels=1)
     matmuls = [i for i in program.instructions if isinstance(i, Matmul)]
     assert {(i.part, i.first) for i in matmuls[:2]} == {(0, 1), (1, 1)}
     assert [i.first for i in matmuls[2:]] == [0, 0]
