@@ -11,10 +11,10 @@ from systolic.spec.isa import Output
 class Drain(wiring.Component):
     """Counters of a DRAIN instruction.
 
-    After ``wait_cycles`` (the last sums are still on their way down) every ``interval`` cycles make a
-    slot: one accumulator of one column. ``slot_o`` marks a slot's first cycle; addresses and flags
-    hold for the whole slot. ``wait_cycles`` after the last slot (the last results are still on their
-    way out) the engine is idle again.
+    After ``wait_cycles`` (the last sums are still on their way down) every ``interval`` cycles make
+    a slot: one accumulator of one column. ``slot_o`` marks a slot's first cycle; addresses and
+    flags hold for the whole slot. ``wait_cycles`` after the last slot (the last results are still
+    on their way out) the engine is idle again.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ class Drain(wiring.Component):
         m.d.sync += [timer.eq(timer - 1), self.slot_o.eq(0)]
         with m.FSM():
             with m.State("IDLE"):
-                m.d.comb += self.busy_o.eq(0)
+                m.d.comb += self.busy_o.eq(self.start_i)
                 m.d.sync += timer.eq(self._wait_cycles - 1)
                 with m.If(self.start_i):
                     m.next = "FLUSH"

@@ -12,8 +12,8 @@ from systolic.spec.registers import Status
 class Sequencer(wiring.Component):
     """In-order execution of a program; the cycles of every instruction are in :mod:`systolic.spec.timing`.
 
-    The fields of an instruction are taken straight from the scratchpad's output, which stays as long
-    as nothing else is read; only narrow words need registers for the earlier parts of it.
+    The fields of an instruction are taken straight from the scratchpad's output, which stays as
+    long as nothing else is read; only narrow words need registers for the earlier parts of it.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class Sequencer(wiring.Component):
     unit_index_i : ``In(range(word_units))``
         Unit that the host wants to see on ``unit_o`` while idle.
     instruction_o : ``Out(64)``
-        Instruction, valid while decoding.
+        Instruction, valid while decoding and in the cycle after it.
     decode_o, jump_o, fetch_o, address_step_o, prime_o, gather_o, count_o, entry_o, hold_pixel_o
         Strobes for the feeder.
     unit_o : ``Out(16)``
@@ -157,6 +157,8 @@ class Sequencer(wiring.Component):
                 halt.eq(self.instruction_o[Sync.LAYOUT["halt"].lsb]),
             ]
             m.next = "EXECUTE"
+        # These two reach far, so they come a cycle later; the instruction is still there.
+        m.d.sync += [self.output_en_o.eq(0), self.drain_start_o.eq(0)]
         with m.State("EXECUTE"):
             m.d.comb += self.decode_o.eq(1)
             with m.If(~(waits & self.drain_busy_i)), m.Switch(opcode):
@@ -173,10 +175,10 @@ class Sequencer(wiring.Component):
                     m.d.comb += self.jump_o.eq(1)
                     m.next = "WEIGHTS"
                 with m.Case(Opcode.OUTPUT):
-                    m.d.comb += self.output_en_o.eq(1)
+                    m.d.sync += self.output_en_o.eq(1)
                     m.next = "FETCH"
                 with m.Case(Opcode.DRAIN):
-                    m.d.comb += self.drain_start_o.eq(1)
+                    m.d.sync += self.drain_start_o.eq(1)
                     m.next = "FETCH"
                 with m.Case(Opcode.STORE):
                     m.next = "STORE_PRIME"
@@ -215,7 +217,8 @@ class Sequencer(wiring.Component):
 
     def _build_matmul(self, m: Module) -> None:
         config = self._config
-        # One bit more than there are groups, if need be: it pads the load of a tile of a single word.
+        # One bit more than there are groups, if need be: it pads the load of a tile of a single
+        # word.
         padding = config.weight_cycles - config.weight_words
         group_words = config.weight_digits * config.pe_cols
         group = Signal(config.groups + padding, init=1)

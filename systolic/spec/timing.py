@@ -1,7 +1,8 @@
 """Cycles of each instruction: the formulas that gateware and cycle model share.
 
-Time is counted from the first fetch of a program (cycle 0). The mover executes in order; ``start`` is the
-cycle of an instruction's first fetch, ``drain_free`` the first cycle in which the drain engine is idle.
+Time is counted from the first fetch of a program (cycle 0). The mover executes in order; ``start``
+is the cycle of an instruction's first fetch, ``drain_free`` the first cycle in which the drain
+engine is idle.
 """
 
 from collections.abc import Iterable
@@ -50,7 +51,7 @@ def action_cycles(instruction: Instruction, config: ArrayConfig) -> int:
 def drain_cycles(instruction: Drain, interval: int, config: ArrayConfig) -> int:
     """Cycles from the one after a DRAIN's execution until the drain engine is idle again."""
     slots = instruction.count * instruction.cols * instruction.window * instruction.parts
-    return 2 * config.drain_wait_cycles + slots * interval
+    return 1 + 2 * config.drain_wait_cycles + slots * interval
 
 
 def advance(machine: Machine, instruction: Instruction, config: ArrayConfig) -> Machine:
