@@ -1,1 +1,1 @@
-"""The contract: configuration, instruction set, registers, exact arithmetic. No Amaranth in here."""
+"""The contract: configuration, instruction set, registers, exact arithmetic. No Amaranth here."""

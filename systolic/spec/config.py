@@ -1,15 +1,19 @@
-"""The parameters of one accelerator, validated, with every width and latency that follows from them.
+"""The parameters of one accelerator, validated, with all widths and latencies that follow.
 
-Everybody (gateware, mapper, simulators, host) takes these numbers from here; nobody derives them again.
+Everybody (gateware, mapper, simulators, host) takes these numbers from here; nobody derives them
+again.
 """
 
 import hashlib
 import json
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 PARAMETER_BITS = 96
-"""Bits of one channel's requantization: bias 32, multiplier 48, round 16 (see :mod:`systolic.spec.arithmetic`)."""
+"""Bits of one channel's requantization: bias 32, multiplier 48, round 16.
+
+See :mod:`systolic.spec.arithmetic`.
+"""
 
 INSTRUCTION_BITS = 64
 """Bits of one instruction (see :mod:`systolic.spec.isa`)."""
@@ -21,7 +25,10 @@ OFFSET_DEPTH = 256
 """Entries of the offset table, of the lookup table and of the channel parameter memory."""
 
 REQUANTIZE_CYCLES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 48)
-"""Allowed multiplier steps per result: the divisors of the 48 multiplier bits that are worth having."""
+"""Allowed multiplier steps per result: the divisors of 48 multiplier bits that are worth having."""
+
+_FIELD_TYPES: dict[str, type] = {"multiplier": str, "skew": str, "onnx": bool, "table": bool}
+"""Types of the fields that are no integers."""
 
 
 class ConfigError(ValueError):
@@ -48,8 +55,8 @@ class ArrayConfig:
     digit_bits : int, 1..8
         Activation bits consumed per cycle.
     pe_cols : int, 1..8, power of two
-        Columns per PE: a PE holds that many weights and passes its activation register on only behind
-        them. Divides ``cols``. More make the array denser, fewer make its wires shorter.
+        Columns per PE: a PE holds that many weights and passes its activation register on only
+        behind them. Divides ``cols``. More make the array denser, fewer make its wires shorter.
     acc_bits : int, 16..32
         Bits of an accumulator.
     acc_depth : int, 16..256, power of two
@@ -93,7 +100,7 @@ class ArrayConfig:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            wanted = {"multiplier": str, "skew": str, "onnx": bool, "table": bool}.get(field.name, int)
+            wanted = _FIELD_TYPES.get(field.name, int)
             if type(value) is not wanted:
                 raise ConfigError(f"{field.name} must be of type {wanted.__name__}, not {value!r}")
         self._check_range("rows", 4, 64)
@@ -110,19 +117,24 @@ class ArrayConfig:
         self._check_choice("skew", ("memory", "registers"))
         if self.multiplier == "fabric" and self.requantize_cycles < 4:
             raise ConfigError(
-                f"requantize_cycles must be at least 4 with multiplier 'fabric', not {self.requantize_cycles}"
+                "requantize_cycles must be at least 4 with multiplier 'fabric', "
+                f"not {self.requantize_cycles}"
             )
         if self.rows % self.cols and self.cols % self.rows:
             raise ConfigError(
-                f"cols must divide rows or be a multiple of it, not {self.cols} cols with {self.rows} rows"
+                "cols must divide rows or be a multiple of it, "
+                f"not {self.cols} cols with {self.rows} rows"
             )
         if self.cols % self.pe_cols:
             raise ConfigError(f"pe_cols must divide cols ({self.cols}), not {self.pe_cols}")
         if self.cols // self.rows > 8:
-            raise ConfigError(f"cols must be at most 8 times rows ({8 * self.rows}), not {self.cols}")
+            raise ConfigError(
+                f"cols must be at most 8 times rows ({8 * self.rows}), not {self.cols}"
+            )
         if self.column_sum_bits > self.acc_bits:
             raise ConfigError(
-                f"acc_bits must hold one full column sum ({self.column_sum_bits} bits), not {self.acc_bits}"
+                f"acc_bits must hold one full column sum ({self.column_sum_bits} bits), "
+                f"not {self.acc_bits}"
             )
 
     def _check_range(self, name: str, low: int, high: int, *, power_of_two: bool = False) -> None:
@@ -135,7 +147,9 @@ class ArrayConfig:
     def _check_choice(self, name: str, choices: tuple[Any, ...]) -> None:
         value = getattr(self, name)
         if value not in choices:
-            raise ConfigError(f"{name} must be one of {', '.join(map(str, choices))}, not {value!r}")
+            raise ConfigError(
+                f"{name} must be one of {', '.join(map(str, choices))}, not {value!r}"
+            )
 
     # Widths ---------------------------------------------------------------------------------------
 
@@ -168,7 +182,7 @@ class ArrayConfig:
 
     @property
     def column_sum_bits(self) -> int:
-        """Bits of a column's sum over all digits of an 8-bit activation (rounded up to whole digits)."""
+        """Bits of a column's sum over all (whole) digits of an 8-bit activation."""
         return self.psum_bits(self.rows - 1) + self.max_digits * self.digit_bits
 
     @property
@@ -249,8 +263,8 @@ class ArrayConfig:
     def requantizer_latency(self) -> int:
         """Most cycles from an accumulator entering the requantizer to its code.
 
-        A bound that drains wait for, with a little room for the pipeline to be rebalanced: it is paid
-        once per drain, and mostly beside other work.
+        A bound that drains wait for, with a little room for the pipeline to be rebalanced: it is
+        paid once per drain, and mostly beside other work.
         """
         # In fabric: a step per cycle, and an adder row for every bit of a step.
         steps = self.requantize_cycles
@@ -262,9 +276,9 @@ class ArrayConfig:
         """Cycles a drain waits before its first slot, and again behind its last.
 
         Before: the last word's read is issued ``fetch_cycles`` before the drain starts (at the
-        earliest); its sum enters the first columns' shift-and-add ``column_latency`` later, is added
-        in the next cycle, written in the one after, and each further group of columns follows a cycle
-        later.
+        earliest); its sum enters the first columns' shift-and-add ``column_latency`` later, is
+        added in the next cycle, written in the one after, and each further group of columns follows
+        a cycle later.
 
         Behind: two cycles read the accumulator, the requantizer takes its time, one looks up the
         table, then the digits are written. (That the slot itself took some of them makes the engine
@@ -296,14 +310,17 @@ class ArrayConfig:
         if not isinstance(values, dict):
             raise ConfigError(f"configuration must be a JSON object, not {type(values).__name__}")
         known = {field.name for field in fields(cls)}
-        for name in values:
+        named = cast("dict[str, Any]", values)
+        for name in named:
             if name not in known:
-                raise ConfigError(f"configuration has no field {name!r}; it has {', '.join(sorted(known))}")
-        return cls(**values)
+                raise ConfigError(
+                    f"configuration has no field {name!r}; it has {', '.join(sorted(known))}"
+                )
+        return cls(**named)
 
     @property
     def digest(self) -> bytes:
-        """First 8 bytes of the SHA-256 of :meth:`to_json`: what programs and devices are matched by."""
+        """First 8 bytes of the SHA-256 of :meth:`to_json`: it matches programs and devices."""
         return hashlib.sha256(self.to_json().encode()).digest()[:8]
 
     def __str__(self) -> str:

@@ -1,8 +1,8 @@
 """The instruction set: what a program is made of, its binary form and its listing.
 
-An instruction is 64 bits, little-endian, in ``ArrayConfig.instruction_words`` consecutive scratchpad
-words (the low bits first; the rest of the last word is ignored). A program is a straight line of
-instructions that ends in ``SYNC halt``: no branch, nothing that depends on data.
+An instruction is 64 bits, little-endian, in ``ArrayConfig.instruction_words`` consecutive
+scratchpad words (the low bits first; the rest of the last word is ignored). A program is a straight
+line of instructions that ends in ``SYNC halt``: no branch, nothing that depends on data.
 
 The machine has two engines. The *mover* owns the scratchpad's only port and executes instructions
 in order: it fetches, loads tables, feeds weights and activations to the array, stores results. The
@@ -16,7 +16,7 @@ Every count is stored less one. Words, pixels and channels are counted from 0.
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from enum import IntEnum
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class Opcode(IntEnum):
@@ -40,7 +40,7 @@ class LoadTarget(IntEnum):
 
 @dataclass(frozen=True)
 class Field:
-    """Place of a field: bits ``lsb .. lsb + width - 1``; ``bias`` is subtracted when it is stored."""
+    """Place of a field: bits ``lsb .. lsb + width - 1``; stored with ``bias`` subtracted."""
 
     lsb: int
     width: int
@@ -80,7 +80,8 @@ class Instruction:
             value = getattr(self, name)
             if not field.low <= value <= field.high:
                 raise InstructionError(
-                    f"{self.OPCODE.name} {name} must be between {field.low} and {field.high}, not {value}"
+                    f"{self.OPCODE.name} {name} must be between {field.low} and {field.high}, "
+                    f"not {value}"
                 )
 
     @property
@@ -110,7 +111,7 @@ class Sync(Instruction):
     """
 
     OPCODE = Opcode.SYNC
-    LAYOUT = {"halt": Field(3, 1)}
+    LAYOUT: ClassVar[dict[str, Field]] = {"halt": Field(3, 1)}
     WAITS = True
 
     halt: int
@@ -120,15 +121,15 @@ class Sync(Instruction):
 class Load(Instruction):
     """Copy words at ``addr`` into a table, entries ``start .. start + count - 1``.
 
-    ``OFFSETS`` and ``TABLE`` entries are 16-bit units, packed; a load starts at a word's first unit.
-    An offset is in words, unsigned, added modulo 2**16; a table entry is an activation code (low 8
-    bits). ``PARAMETERS`` are channels of ``ArrayConfig.parameter_words`` words each: bias (32 bits,
-    signed), multiplier (48), round (16), from bit 0 up. Only ``OFFSETS`` may be loaded while a drain
-    runs.
+    ``OFFSETS`` and ``TABLE`` entries are 16-bit units, packed; a load starts at a word's first
+    unit. An offset is in words, unsigned, added modulo 2**16; a table entry is an activation code
+    (low 8 bits). ``PARAMETERS`` are channels of ``ArrayConfig.parameter_words`` words each: bias
+    (32 bits, signed), multiplier (48), round (16), from bit 0 up. Only ``OFFSETS`` may be loaded
+    while a drain runs.
     """
 
     OPCODE = Opcode.LOAD
-    LAYOUT = {
+    LAYOUT: ClassVar[dict[str, Field]] = {
         "target": Field(3, 2),
         "count": Field(8, 8, 1),
         "start": Field(16, 8),
@@ -152,13 +153,13 @@ class Matmul(Instruction):
     """Load one weight tile, then stream ``count`` pixels of ``digits`` words through the array.
 
     The tile is ``ArrayConfig.weight_words`` words at ``weights`` (see :mod:`systolic.spec.layout`).
-    Pixel i's words are ``base + offset[start + i] + 0 .. digits - 1``, most significant digit first.
-    Its column sums go to accumulator ``i * parts + part`` of half ``half``: they replace it if
-    ``first``, else are added.
+    Pixel i's words are ``base + offset[start + i] + 0 .. digits - 1``, most significant digit
+    first. Its column sums go to accumulator ``i * parts + part`` of half ``half``: they replace it
+    if ``first``, else are added.
     """
 
     OPCODE = Opcode.MATMUL
-    LAYOUT = {
+    LAYOUT: ClassVar[dict[str, Field]] = {
         "first": Field(3, 1),
         "half": Field(4, 1),
         "digits": Field(5, 3, 1),
@@ -193,7 +194,7 @@ class Output(Instruction):
     """
 
     OPCODE = Opcode.OUTPUT
-    LAYOUT = {
+    LAYOUT: ClassVar[dict[str, Field]] = {
         "onnx": Field(3, 1),
         "table": Field(4, 1),
         "digits": Field(5, 3, 1),
@@ -220,15 +221,15 @@ class Drain(Instruction):
     For pixel p (``count``), column c (``cols``), window element w (``window``) and part q
     (``parts``), in this order, outermost first, accumulator ``(p * window + w) * parts + q`` of
     column c is drained. Parts join to one value (``value = (value << weight_bits) + part``, first
-    part on top of nothing; with a ``weight_bits`` of 1 later parts are subtracted; bias added once);
-    the largest result of a window becomes channel ``row + c`` of buffer pixel ``pixel + p``: row
-    ``(row + c) % rows`` of block ``(row + c) // rows``, where ``row`` itself is below ``rows``.
+    part on top of nothing; with a ``weight_bits`` of 1 later parts are subtracted; bias added
+    once); the largest result of a window becomes channel ``row + c`` of buffer pixel ``pixel + p``:
+    row ``(row + c) % rows`` of block ``(row + c) // rows``, where ``row`` itself is below ``rows``.
     Column c uses parameters ``start + c`` (modulo 256). ``pixel + count`` is at most
     ``ArrayConfig.out_pixels``.
     """
 
     OPCODE = Opcode.DRAIN
-    LAYOUT = {
+    LAYOUT: ClassVar[dict[str, Field]] = {
         "half": Field(4, 1),
         "count": Field(8, 8, 1),
         "start": Field(16, 8),
@@ -254,12 +255,12 @@ class Drain(Instruction):
 class Store(Instruction):
     """Write ``count`` pixels of ``digits`` words from block ``block`` of the output buffer.
 
-    Pixel i's words go to ``base + offset[start + i] + 0 .. digits - 1``. With ``repeat`` every pixel
-    is the buffer's first (that is how the border of a padded tensor is written).
+    Pixel i's words go to ``base + offset[start + i] + 0 .. digits - 1``. With ``repeat`` every
+    pixel is the buffer's first (that is how the border of a padded tensor is written).
     """
 
     OPCODE = Opcode.STORE
-    LAYOUT = {
+    LAYOUT: ClassVar[dict[str, Field]] = {
         "repeat": Field(3, 1),
         "digits": Field(5, 3, 1),
         "count": Field(8, 8, 1),
@@ -292,15 +293,19 @@ def decode(word: int) -> Instruction:
     """
     opcode = word & 7
     if opcode not in INSTRUCTIONS:
-        raise InstructionError(f"opcode must be one of 0..{max(INSTRUCTIONS)}, not {opcode} (in {word:#018x})")
+        raise InstructionError(
+            f"opcode must be one of 0..{max(INSTRUCTIONS)}, not {opcode} (in {word:#018x})"
+        )
     cls = INSTRUCTIONS[Opcode(opcode)]
-    values = {
+    values: dict[str, Any] = {
         name: (word >> field.lsb & (1 << field.width) - 1) + field.bias
         for name, field in cls.LAYOUT.items()
     }
     if cls is Load:
         if values["target"] not in tuple(LoadTarget):
-            raise InstructionError(f"LOAD target must be 0..{max(LoadTarget)}, not {values['target']}")
+            raise InstructionError(
+                f"LOAD target must be 0..{max(LoadTarget)}, not {values['target']}"
+            )
         values["target"] = LoadTarget(values["target"])
     instruction = cls(**values)
     if instruction.encode() != word:

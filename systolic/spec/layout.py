@@ -5,11 +5,12 @@ bits ``row * digit_bits .. (row + 1) * digit_bits - 1``.
 
 Activations
     ``[pixel][channel block of rows][digit]``; codes are unsigned, most significant digit first. The
-    code of an ``act_bits`` activation has ``digits = ceil(act_bits / digit_bits)`` digits, zero-extended.
+    code of an ``act_bits`` activation has ``digits = ceil(act_bits / digit_bits)`` digits,
+    zero-extended.
 Weights
-    One tile is ``rows`` x ``cols`` two's complement weights. Word ``c * weight_digits + j`` carries digit
-    j of column c's weights (most significant first, sign-extended): they march in like activations, and
-    a PE keeps the last ``weight_bits`` bits it saw while its column was addressed.
+    One tile is ``rows`` x ``cols`` two's complement weights. Word ``c * weight_digits + j`` carries
+    digit j of column c's weights (most significant first, sign-extended): they march in like
+    activations, and a PE keeps the last ``weight_bits`` bits it saw while its column was addressed.
 """
 
 from collections.abc import Sequence
@@ -104,8 +105,10 @@ def pack_activations(codes: np.ndarray, act_bits: int, config: ArrayConfig) -> b
     return pack_words(ordered, config)
 
 
-def unpack_activations(data: bytes, channels: int, act_bits: int, config: ArrayConfig) -> np.ndarray:
-    """Codes of activation words: the inverse of :func:`pack_activations`, int64 (pixels, channels)."""
+def unpack_activations(
+    data: bytes, channels: int, act_bits: int, config: ArrayConfig
+) -> np.ndarray:
+    """Codes of activation words: inverse of :func:`pack_activations`, int64 (pixels, channels)."""
     blocks, digits = -(-channels // config.rows), config.digits(act_bits)
     words = unpack_words(data, config).reshape(-1, blocks, digits, config.rows)
     codes = join_digits(words.transpose(2, 0, 1, 3).astype(np.int64), config.digit_bits)
@@ -134,7 +137,9 @@ def pack_weights(tile: np.ndarray, config: ArrayConfig) -> bytes:
     """
     limit = 1 << config.weight_bits - 1
     if tile.min() < -limit or tile.max() >= limit:
-        raise ValueError(f"weights must be between {-limit} and {limit - 1}, not {tile.min()} .. {tile.max()}")
+        raise ValueError(
+            f"weights must be between {-limit} and {limit - 1}, not {tile.min()} .. {tile.max()}"
+        )
     digits = split_digits(tile, config.weight_digits, config.digit_bits)
     return pack_words(digits.transpose(2, 0, 1), config)
 

@@ -1,8 +1,8 @@
 """What the host sees of the accelerator: commands on its byte streams, identity and counters.
 
-Commands are five bytes, ``opcode, flags, addr (16 bits, little-endian), last``; they address scratchpad
-words, ``last`` being the low byte of the last word's address, so that a command moves 256 words at most.
-They are taken one at a time, while no program runs:
+Commands are five bytes, ``opcode, flags, addr (16 bits, little-endian), last``; they address
+scratchpad words, ``last`` being the low byte of the last word's address, so that a command moves
+256 words at most. They are taken one at a time, while no program runs:
 
 =========== ========================================== ==========================================
 command     then, to the accelerator                   then, from the accelerator
@@ -13,10 +13,10 @@ RUN         nothing                                    one byte, :class:`Status`
 REGISTERS   nothing                                    the :data:`REGISTER_BYTES` register bytes
 =========== ========================================== ==========================================
 
-RUN starts at ``addr``. With flag :data:`FLAG_STEP` it stops at every SYNC; the host goes on from there
-by a RUN at the instruction behind it with :data:`FLAG_RESUME`, which lets the counters count on.
-A WRITE goes through the output buffer: what was drained into it before is lost, also between a pause
-and its resumption. Any other opcode is ignored, with its five bytes.
+RUN starts at ``addr``. With flag :data:`FLAG_STEP` it stops at every SYNC; the host goes on from
+there by a RUN at the instruction behind it with :data:`FLAG_RESUME`, which lets the counters count
+on. A WRITE goes through the output buffer: what was drained into it before is lost, also between a
+pause and its resumption. Any other opcode is ignored, with its five bytes.
 """
 
 import struct
@@ -62,7 +62,7 @@ def encode_command(command: Command, *, addr: int = 0, last: int = 0, flags: int
 
 
 def bursts(addr: int, count: int) -> Iterator[tuple[int, int]]:
-    """Cut words ``addr .. addr + count - 1`` into what one command can move: (first, count) pairs."""
+    """Cut words ``addr .. addr + count - 1`` into what a command can move: (first, count) pairs."""
     for first in range(addr, addr + count, BURST_WORDS):
         yield first, min(BURST_WORDS, addr + count - first)
 

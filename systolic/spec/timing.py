@@ -45,7 +45,8 @@ def action_cycles(instruction: Instruction, config: ArrayConfig) -> int:
             return config.weight_cycles + instruction.count * instruction.digits
         case Store():
             return 2 + instruction.count * instruction.digits
-    return 0
+        case _:
+            return 0
 
 
 def drain_cycles(instruction: Drain, interval: int, config: ArrayConfig) -> int:
@@ -67,12 +68,15 @@ def advance(machine: Machine, instruction: Instruction, config: ArrayConfig) -> 
             interval = instruction.interval
         case Matmul():
             busy += instruction.count * instruction.digits
+        case _:
+            pass
     return Machine(execute + 1 + action_cycles(instruction, config), drain_free, interval, busy)
 
 
 def program_cycles(instructions: Iterable[Instruction], config: ArrayConfig) -> list[Machine]:
     """Machine after each SYNC: what the counters hold when the layers of a program end."""
-    machine, marks = Machine(), []
+    machine = Machine()
+    marks: list[Machine] = []
     for instruction in instructions:
         machine = advance(machine, instruction, config)
         if isinstance(instruction, Sync):
