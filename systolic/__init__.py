@@ -1,1 +1,1 @@
-"""Gateware: the generator of bit-level systolic arrays, and (in :mod:`systolic.spec`) its contract."""
+"""Gateware: the generator of bit-level systolic arrays; its contract is :mod:`systolic.spec`."""

@@ -1,6 +1,6 @@
 """The whole accelerator: two byte streams outside, everything else inside."""
 
-from amaranth import Cat, Module, Mux, Signal
+from amaranth import Cat, Module, Mux, Signal, Value
 from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -21,9 +21,9 @@ from systolic.spec.isa import Output
 class Accelerator(wiring.Component):
     """Systolic accelerator with everything but a link and a board.
 
-    Data flow: host port -> scratchpad -> core (skew, array, columns) -> requantizer -> lookup table ->
-    output buffer -> scratchpad. The sequencer, by way of the feeder's addresses, moves words; the
-    drain engine walks over accumulators beside it.
+    Data flow: host port -> scratchpad -> core (skew, array, columns) -> requantizer -> lookup table
+    -> output buffer -> scratchpad. The sequencer, by way of the feeder's addresses, moves words;
+    the drain engine walks over accumulators beside it.
 
     Parameters
     ----------
@@ -38,11 +38,11 @@ class Accelerator(wiring.Component):
         Answers.
     """
 
-    def __init__(self, config: ArrayConfig):
+    def __init__(self, config: ArrayConfig) -> None:
         self._config = config
         super().__init__({"i": In(stream.Signature(8)), "o": Out(stream.Signature(8))})
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         config = self._config
         m.submodules.host_port = host = HostPort(config)
@@ -142,13 +142,14 @@ class Accelerator(wiring.Component):
             out_buffer.read_pixel_i.eq(feeder.pixel_o),
         ]
 
-    def _build_requantizer(self, m, sequencer, feeder, core, drain):
+    def _build_requantizer(
+        self, m: Module, sequencer: Sequencer, feeder: Feeder, core: Core, drain: Drain
+    ) -> tuple[Value, Value]:
         """From the drain's addresses to codes and their strobe."""
         config = self._config
         m.submodules.parameters = parameters = ParameterMemory(word_bits=config.word_bits)
         m.submodules.requantizer = requantizer = Requantizer(
-            # DSP blocks are as wide as they are: a narrower product would not even pack as well.
-            acc_bits=32 if config.multiplier == "dsp" else config.acc_bits,
+            acc_bits=config.acc_bits,
             weight_bits=config.weight_bits,
             cycles=config.requantize_cycles,
             style=config.multiplier,
@@ -171,7 +172,9 @@ class Accelerator(wiring.Component):
         # Parameters are read in the cycle before the requantizer wants them.
         for name in FIELDS:
             offset = getattr(requantizer, f"{name}_offset")
-            m.submodules[f"{name}_channel"] = delay = DelayLine(width=8, cycles=core.drain_cycles - 1 + offset)
+            m.submodules[f"{name}_channel"] = delay = DelayLine(
+                width=8, cycles=core.drain_cycles - 1 + offset
+            )
             m.d.comb += [
                 delay.i.eq(drain.channel_o),
                 getattr(parameters, f"{name}_channel_i").eq(delay.o),
@@ -179,7 +182,9 @@ class Accelerator(wiring.Component):
             ]
         return self._build_output(m, sequencer, feeder, requantizer)
 
-    def _build_output(self, m, sequencer, feeder, requantizer):
+    def _build_output(
+        self, m: Module, sequencer: Sequencer, feeder: Feeder, requantizer: Requantizer
+    ) -> tuple[Value, Value]:
         """Settings of the last OUTPUT, and the lookup table."""
         settings = {name: Signal(Output.LAYOUT[name].width, name=name) for name in Output.LAYOUT}
         with m.If(sequencer.output_en_o):

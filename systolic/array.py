@@ -10,9 +10,10 @@ from systolic.pe import PE, psum_layout
 class Array(wiring.Component):
     """Grid of processing elements, wired to their nearest neighbours only.
 
-    Digits march east, partial sums and load tokens south. Row r takes its digit r cycles after row 0
-    (:class:`systolic.skew.Skew`), group g's load token enters g cycles after group 0's; so PE (r, g)
-    sees the word of cycle t in cycle t + r + g, and group g's sums leave at t + rows + g.
+    Digits march east, partial sums and load tokens south. Row r takes its digit r cycles after
+    row 0 (:class:`systolic.skew.Skew`), group g's load token enters g cycles after group 0's; so
+    PE (r, g) sees the word of cycle t in cycle t + r + g, and group g's sums leave at
+    t + rows + g.
 
     Parameters
     ----------
@@ -41,7 +42,7 @@ class Array(wiring.Component):
         weight_bits: int,
         digit_bits: int,
         psum_bits: tuple[int, ...],
-    ):
+    ) -> None:
         self._groups = groups
         self._pe_cols = pe_cols
         self._weight_bits = weight_bits
@@ -61,7 +62,7 @@ class Array(wiring.Component):
         """Cycles from a digit entering row 0 to group 0's sums."""
         return len(self._psum_bits) * PE.LATENCY
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         rows = len(self._psum_bits)
         grid = {}

@@ -1,4 +1,4 @@
-"""Below the array: join the lanes and digits of columns, and add the result up in accumulator RAM."""
+"""Below the array: join lanes and digits of columns, and add the result up in accumulator RAM."""
 
 from amaranth import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, memory, wiring
@@ -25,7 +25,7 @@ class Merge(wiring.Component):
         Joined sum. It cannot overflow: a digit is below ``2**lanes``.
     """
 
-    def __init__(self, *, psum_bits: int, lanes: int):
+    def __init__(self, *, psum_bits: int, lanes: int) -> None:
         self._lanes = lanes
         super().__init__(
             {
@@ -39,7 +39,7 @@ class Merge(wiring.Component):
         """Levels of the tree."""
         return (self._lanes - 1).bit_length()
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         # Terms with the weight of their least significant bit.
         terms = [(lane, self.i[lane]) for lane in range(self._lanes)]
@@ -69,14 +69,14 @@ class ColumnGroup(wiring.Component):
 
     ``token_i`` goes with the digits that enter in the same cycle; for each column::
 
-        digits = digit_i if token.first_digit else (digits << digit_bits) + digit_i     (cycle 0)
-        acc[token.addr] = digits if token.first else acc[token.addr] + digits           (cycles 1, 2)
+        digits = digit_i if token.first_digit else (digits << digit_bits) + digit_i    (cycle 0)
+        acc[token.addr] = digits if token.first else acc[token.addr] + digits          (cycles 1, 2)
 
-    where the second line happens only for ``token.commit``. The old value is read in cycle 0, the sum
-    formed in cycle 1 and written in cycle 2, so an address may be used again three cycles later.
-    The RAM is one for all columns: as wide as they are where sums are added up, and as narrow as one
-    of them at a second read port, the drain's (a block RAM has such ports, so that the drain needs no
-    multiplexer between columns).
+    where the second line happens only for ``token.commit``. The old value is read in cycle 0, the
+    sum formed in cycle 1 and written in cycle 2, so an address may be used again three cycles
+    later. The RAM is one for all columns: as wide as they are where sums are added up, and as
+    narrow as one of them at a second read port, the drain's (a block RAM has such ports, so that
+    the drain needs no multiplexer between columns).
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ class ColumnGroup(wiring.Component):
         sum_bits: int,
         acc_bits: int,
         addr_bits: int,
-    ):
+    ) -> None:
         self._cols = cols
         self._digit_bits = digit_bits
         self._sum_bits = sum_bits
@@ -128,7 +128,7 @@ class ColumnGroup(wiring.Component):
             }
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         col_bits = (self._cols - 1).bit_length()
         m.submodules.acc = acc = memory.Memory(
@@ -157,7 +157,8 @@ class ColumnGroup(wiring.Component):
         for col in range(self._cols):
             write, old = acc.write_port(), acc.read_port()
             place = Const(col, col_bits)
-            # Both adders end in a multiplexer for the sake of one logic cell per bit, like the PE's.
+            # Both adders end in a multiplexer for the sake of one logic cell per bit, like the
+            # PE's.
             # Cycle 0: join digits, most significant first.
             digit = self.digit_i[col]
             digits = Signal(signed(self._sum_bits), name=f"digits_{col}", reset_less=True)

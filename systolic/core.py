@@ -16,10 +16,10 @@ class Core(wiring.Component):
     """From scratchpad words to accumulators.
 
     Load and token enter a cycle before their word, as they are known when the word is being read. A
-    word is either one digit of the weights of a group of columns (``load_i`` names the group), or one
-    digit of a pixel (``token_i`` says what to do with its column sums), or nothing. Anything may
-    follow anything in the next cycle: weights move as a wave behind the last digit and in front of
-    the next.
+    word is either one digit of the weights of a group of columns (``load_i`` names the group), or
+    one digit of a pixel (``token_i`` says what to do with its column sums), or nothing. Anything
+    may follow anything in the next cycle: weights move as a wave behind the last digit and in front
+    of the next.
 
     Group g of columns takes the token ``config.column_latency + g`` cycles after it entered.
 
@@ -44,7 +44,7 @@ class Core(wiring.Component):
         Its value, :attr:`drain_cycles` later.
     """
 
-    def __init__(self, config: ArrayConfig):
+    def __init__(self, config: ArrayConfig) -> None:
         self._config = config
         self._token = token_layout(config.acc_addr_bits + 1)
         super().__init__(
@@ -63,7 +63,7 @@ class Core(wiring.Component):
         """Cycles that reading an accumulator takes: one, and one more to choose between groups."""
         return 1 if self._config.groups == 1 else 2
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         config = self._config
         # The longest ring carries the tokens; all rings share this counter.

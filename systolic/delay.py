@@ -25,11 +25,11 @@ class DelayLine(wiring.Component):
         The word ``cycles`` later.
     """
 
-    def __init__(self, *, width: int, cycles: int):
+    def __init__(self, *, width: int, cycles: int) -> None:
         self.cycles = cycles
         super().__init__({"i": In(width), "o": Out(width)})
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         word = self.i
         for index in range(self.cycles):
@@ -71,14 +71,14 @@ class DelayMemory(wiring.Component):
         If the delay does not fit.
     """
 
-    def __init__(self, *, width: int, cycles: int, time_bits: int):
+    def __init__(self, *, width: int, cycles: int, time_bits: int) -> None:
         if not 2 <= cycles <= 1 << time_bits:
             raise ValueError(f"cycles must be between 2 and {1 << time_bits}, not {cycles}")
         self.cycles = cycles
         self._time_bits = time_bits
         super().__init__({"time_i": In(time_bits), "i": In(width), "o": Out(width)})
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.ring = ring = memory.Memory(
             shape=len(self.i),

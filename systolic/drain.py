@@ -1,11 +1,11 @@
 """The drain engine: walks over finished accumulators and times the requantizer."""
 
-from amaranth import Module, Mux, Signal
+from amaranth import Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from systolic.spec.isa import Drain as DrainInstruction
-from systolic.spec.isa import Output
+from systolic.spec.isa import Field, Output
 
 
 class Drain(wiring.Component):
@@ -47,7 +47,7 @@ class Drain(wiring.Component):
         Whether the slot is the first or last part of its value.
     """
 
-    def __init__(self, *, addr_bits: int, cols: int, wait_cycles: int):
+    def __init__(self, *, addr_bits: int, cols: int, wait_cycles: int) -> None:
         self._wait_cycles = wait_cycles
         super().__init__(
             {
@@ -64,11 +64,11 @@ class Drain(wiring.Component):
             }
         )
 
-    def _field(self, name: str, layout=DrainInstruction.LAYOUT):
+    def _field(self, name: str, layout: dict[str, Field] = DrainInstruction.LAYOUT) -> Value:
         field = layout[name]
         return self.instruction_i[field.lsb : field.lsb + field.width]
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         interval = Signal(Output.LAYOUT["interval"].width)
         with m.If(self.output_en_i):

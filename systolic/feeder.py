@@ -1,12 +1,12 @@
 """Address generation: which scratchpad word comes next, and what the array is to do with it."""
 
-from amaranth import Cat, Module, Mux, Signal
+from amaranth import Cat, Module, Mux, Signal, Value
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from systolic.column import token_layout
 from systolic.spec.config import OFFSET_DEPTH, UNIT_BITS
-from systolic.spec.isa import Matmul, Store
+from systolic.spec.isa import Field, Matmul, Store
 
 
 class Feeder(wiring.Component):
@@ -65,7 +65,8 @@ class Feeder(wiring.Component):
     block_o : ``Out(3)``
         Block of a STORE in the output buffer.
     flags_o : ``Out(2)``
-        Bits 3 and 4 of the instruction: a MATMUL's first and half, a LOAD's target, a STORE's repeat.
+        Bits 3 and 4 of the instruction: a MATMUL's first and half, a LOAD's target, a STORE's
+        repeat.
     is_end_o : ``Out(1)``
         Whether ``count_i`` (or ``entry_i``) counts the last word (or entry).
     is_pixel_end_o : ``Out(1)``
@@ -74,7 +75,7 @@ class Feeder(wiring.Component):
         What the columns shall do with the word, valid as long as it is counted.
     """
 
-    def __init__(self, *, addr_bits: int, index_bits: int, half_bits: int):
+    def __init__(self, *, addr_bits: int, index_bits: int, half_bits: int) -> None:
         self._half_bits = half_bits
         super().__init__(
             {
@@ -105,11 +106,11 @@ class Feeder(wiring.Component):
             }
         )
 
-    def _field(self, name: str, layout=Matmul.LAYOUT):
+    def _field(self, name: str, layout: dict[str, Field] = Matmul.LAYOUT) -> Value:
         field = layout[name]
         return self.instruction_i[field.lsb : field.lsb + field.width]
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.offsets = offsets = memory.Memory(
             shape=UNIT_BITS, depth=OFFSET_DEPTH, init=[], attrs={"ram_style": "block"}

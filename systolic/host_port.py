@@ -1,6 +1,8 @@
 """The host's commands: bytes to and from the scratchpad, runs, registers."""
 
-from amaranth import Array, Cat, Const, Module, Mux, Signal
+from collections.abc import Callable
+
+from amaranth import Array, Cat, Const, Module, Mux, Signal, Value, ValueLike
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -64,7 +66,7 @@ class HostPort(wiring.Component):
         Whether the array is given activations in this cycle.
     """
 
-    def __init__(self, config: ArrayConfig):
+    def __init__(self, config: ArrayConfig) -> None:
         self._config = config
         super().__init__(
             {
@@ -89,10 +91,9 @@ class HostPort(wiring.Component):
             }
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         opcode, resume = Signal(3), Signal()
-        status = Signal(Status)
         index = Signal(range(max(self._config.word_bytes, REGISTER_BYTES)))
         is_word_end = Signal()
         register = self._build_registers(m, index, resume)
@@ -101,7 +102,7 @@ class HostPort(wiring.Component):
             self.unit_index_o.eq(index[1:]),
         ]
 
-        def advance(is_end):
+        def advance(is_end: ValueLike) -> None:
             """Count a byte."""
             m.d.sync += index.eq(Mux(is_end, 0, index + 1))
 
@@ -121,51 +122,18 @@ class HostPort(wiring.Component):
                         m.next = "RUN"
                     with m.Case(Command.REGISTERS):
                         m.next = "REGISTERS"
-            with m.State("WRITE"):
-                m.d.comb += self.i.ready.eq(1)
-                with m.If(self.i.valid):
-                    m.d.comb += self.byte_en_o.eq(1 << index)
-                    advance(is_word_end)
-                    with m.If(is_word_end):
-                        m.next = "WRITE_TAKE"
-            with m.State("WRITE_TAKE"):
-                m.d.comb += self.buffer_en_o.eq(1)
-                m.next = "WRITE_WORD"
-            with m.State("WRITE_WORD"):
-                m.d.comb += [self.write_en_o.eq(1), self.address_step_o.eq(1)]
-                m.next = "WRITE"
-                with m.If(self.is_last_i):
-                    m.next = "HEADER"
-            with m.State("READ"):
-                m.d.comb += self.read_en_o.eq(1)
-                m.next = "READ_BYTES"
-            with m.State("READ_BYTES"):
-                m.d.comb += self.o.valid.eq(1)
-                m.d.comb += self.o.payload.eq(self.unit_i.word_select(index[0], 8))
-                with m.If(self.o.ready):
-                    advance(is_word_end)
-                    with m.If(is_word_end):
-                        m.d.comb += self.address_step_o.eq(1)
-                        m.next = "READ"
-                        with m.If(self.is_last_i):
-                            m.next = "HEADER"
-            with m.State("RUN"):
-                with m.If(self.stopped_i):
-                    m.d.sync += status.eq(self.status_i)
-                    m.next = "STATUS"
-            with m.State("STATUS"):
-                m.d.comb += [self.o.valid.eq(1), self.o.payload.eq(status)]
-                with m.If(self.o.ready):
-                    m.next = "HEADER"
-            with m.State("REGISTERS"):
-                m.d.comb += [self.o.valid.eq(1), self.o.payload.eq(register)]
-                with m.If(self.o.ready):
-                    advance(index == REGISTER_BYTES - 1)
-                    with m.If(index == REGISTER_BYTES - 1):
-                        m.next = "HEADER"
+            self._build_words(m, index, advance, is_word_end)
+            self._build_answers(m, index, advance, register)
         return m
 
-    def _build_header(self, m: Module, index: Signal, advance, opcode: Signal, resume: Signal) -> None:
+    def _build_header(
+        self,
+        m: Module,
+        index: Signal,
+        advance: Callable[[ValueLike], None],
+        opcode: Signal,
+        resume: Signal,
+    ) -> None:
         m.d.comb += self.i.ready.eq(1)
         with m.If(self.i.valid):
             advance(index == HEADER_BYTES - 1)
@@ -183,7 +151,60 @@ class HostPort(wiring.Component):
             with m.If(index == HEADER_BYTES - 1):
                 m.next = "DISPATCH"
 
-    def _build_registers(self, m: Module, index: Signal, resume: Signal):
+    def _build_words(
+        self, m: Module, index: Signal, advance: Callable[[ValueLike], None], is_word_end: Signal
+    ) -> None:
+        """States of WRITE and READ."""
+        with m.State("WRITE"):
+            m.d.comb += self.i.ready.eq(1)
+            with m.If(self.i.valid):
+                m.d.comb += self.byte_en_o.eq(1 << index)
+                advance(is_word_end)
+                with m.If(is_word_end):
+                    m.next = "WRITE_TAKE"
+        with m.State("WRITE_TAKE"):
+            m.d.comb += self.buffer_en_o.eq(1)
+            m.next = "WRITE_WORD"
+        with m.State("WRITE_WORD"):
+            m.d.comb += [self.write_en_o.eq(1), self.address_step_o.eq(1)]
+            m.next = "WRITE"
+            with m.If(self.is_last_i):
+                m.next = "HEADER"
+        with m.State("READ"):
+            m.d.comb += self.read_en_o.eq(1)
+            m.next = "READ_BYTES"
+        with m.State("READ_BYTES"):
+            m.d.comb += self.o.valid.eq(1)
+            m.d.comb += self.o.payload.eq(self.unit_i.word_select(index[0], 8))
+            with m.If(self.o.ready):
+                advance(is_word_end)
+                with m.If(is_word_end):
+                    m.d.comb += self.address_step_o.eq(1)
+                    m.next = "READ"
+                    with m.If(self.is_last_i):
+                        m.next = "HEADER"
+
+    def _build_answers(
+        self, m: Module, index: Signal, advance: Callable[[ValueLike], None], register: Value
+    ) -> None:
+        """States of RUN and REGISTERS."""
+        status = Signal(Status)
+        with m.State("RUN"):
+            with m.If(self.stopped_i):
+                m.d.sync += status.eq(self.status_i)
+                m.next = "STATUS"
+        with m.State("STATUS"):
+            m.d.comb += [self.o.valid.eq(1), self.o.payload.eq(status)]
+            with m.If(self.o.ready):
+                m.next = "HEADER"
+        with m.State("REGISTERS"):
+            m.d.comb += [self.o.valid.eq(1), self.o.payload.eq(register)]
+            with m.If(self.o.ready):
+                advance(index == REGISTER_BYTES - 1)
+                with m.If(index == REGISTER_BYTES - 1):
+                    m.next = "HEADER"
+
+    def _build_registers(self, m: Module, index: Signal, resume: Signal) -> Value:
         cycles, busy_cycles = Signal(COUNTER_BITS), Signal(COUNTER_BITS)
         with m.If(self.run_o & ~resume):
             m.d.sync += [cycles.eq(0), busy_cycles.eq(0)]

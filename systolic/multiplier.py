@@ -77,7 +77,7 @@ class DspMultiplier(wiring.Component):
     MULTIPLIER_OFFSET = 0
     CONSTANT_OFFSET = 1
 
-    def __init__(self, *, acc_bits: int, cycles: int):
+    def __init__(self, *, acc_bits: int, cycles: int) -> None:
         self._cycles = cycles
         super().__init__(
             {
@@ -98,8 +98,8 @@ class DspMultiplier(wiring.Component):
         m.d.comb += a.eq(self.a_i)
         factor = a[LOW_BITS:] if is_high else a[:LOW_BITS]
         digit = self.multiplier_i.word_select(limb, LIMB_BITS)
-        # A DSP has two registers behind its multiplier; inputs that hold for more cycles than one are
-        # a delay of their own; what is missing comes before the multiplier.
+        # A DSP has two registers behind its multiplier; inputs that hold for more cycles than one
+        # are a delay of their own; what is missing comes before the multiplier.
         behind = min(cycles, 2)
         delay = max(0, cycles - behind - (self._cycles - 1))
         factor = delayed(m, f"{name}_factor", factor, delay)
@@ -112,7 +112,7 @@ class DspMultiplier(wiring.Component):
             product = factor * digit
         return delayed(m, f"{name}_product", product, behind)
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         low = [self._product(m, is_high=False, limb=n, cycles=(1, 1, 2, 3)[n]) for n in range(4)]
         high = [self._product(m, is_high=True, limb=n, cycles=(2, 3, 4, 4)[n]) for n in range(4)]
@@ -203,7 +203,7 @@ class FabricMultiplier(wiring.Component):
 
     MULTIPLIER_OFFSET = -1
 
-    def __init__(self, *, acc_bits: int, cycles: int):
+    def __init__(self, *, acc_bits: int, cycles: int) -> None:
         self._cycles = cycles
         self._digit_bits = MULTIPLIER_BITS // cycles
         self._stages = max(1, self._digit_bits - 1)
@@ -221,7 +221,7 @@ class FabricMultiplier(wiring.Component):
             }
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         width = self._digit_bits
         step = Signal(range(self._cycles))

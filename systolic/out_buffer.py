@@ -2,12 +2,12 @@
 
 from math import gcd
 
-from amaranth import Cat, Const, Module, Mux, Signal
+from amaranth import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from systolic.spec.isa import Drain as DrainInstruction
-from systolic.spec.isa import Output
+from systolic.spec.isa import Field, Output
 
 
 class OutBuffer(wiring.Component):
@@ -69,7 +69,7 @@ class OutBuffer(wiring.Component):
         max_digits: int,
         pixels: int,
         spacing: int,
-    ):
+    ) -> None:
         self._rows = rows
         self._digit_bits = digit_bits
         self._word_bits = word_bits
@@ -93,11 +93,11 @@ class OutBuffer(wiring.Component):
             }
         )
 
-    def _field(self, name: str, layout=DrainInstruction.LAYOUT):
+    def _field(self, name: str, layout: dict[str, Field] = DrainInstruction.LAYOUT) -> Value:
         field = layout[name]
         return self.instruction_i[field.lsb : field.lsb + field.width]
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         digit_bits = self._digit_bits
         digits = Signal(range(max(2, self._max_digits)))
@@ -123,7 +123,7 @@ class OutBuffer(wiring.Component):
         block_bits = (self._blocks - 1).bit_length()
         pixel_bits = len(self.read_pixel_i)
 
-        def address(block, digit, pixel):
+        def address(block: Value, digit: Value, pixel: Value) -> Value:
             parts = [(pixel, pixel_bits), (digit, digit_addr_bits), (block, block_bits)]
             return Cat(value[:width] for value, width in parts)
 
@@ -145,7 +145,9 @@ class OutBuffer(wiring.Component):
             from_byte = self.byte_i[bit % 8 :][:piece_bits]
             byte_en = self.byte_en_i[bit // 8]
             # What lies behind the last row belongs to no digit.
-            from_digit = code_digit[bit % digit_bits :][:piece_bits] if bit < row_bits else from_byte
+            from_digit = (
+                code_digit[bit % digit_bits :][:piece_bits] if bit < row_bits else from_byte
+            )
             digit_en = row_en[bit // digit_bits] if bit < row_bits else 0
             m.d.comb += [
                 write.data[bit : bit + piece_bits].eq(Mux(is_byte, from_byte, from_digit)),

@@ -41,7 +41,7 @@ class ParameterMemory(wiring.Component):
 
     LATENCY = 1
 
-    def __init__(self, *, word_bits: int):
+    def __init__(self, *, word_bits: int) -> None:
         self._word_bits = word_bits
         super().__init__(
             {
@@ -53,7 +53,7 @@ class ParameterMemory(wiring.Component):
             }
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         words = self._word_bits
         for name, (lsb, width) in FIELDS.items():

@@ -8,14 +8,15 @@ from amaranth.lib.wiring import In, Out
 class PE(wiring.Component):
     """Weight-stationary processing element for activations in digits.
 
-    Each cycle one activation digit enters. Every bit of it has a lane with its own partial sum; where
-    the bit is 1, the held weight joins the lane's sum. So it goes for each of ``cols`` columns::
+    Each cycle one activation digit enters. Every bit of it has a lane with its own partial sum;
+    where the bit is 1, the held weight joins the lane's sum. So it goes for each of ``cols``
+    columns::
 
         psum_o[col][lane][t+1] = psum_i[col][lane][t] + (weight[col][t] if act_i[t][lane] else 0)
 
-    The lanes are joined once per column, below the array. Weights arrive as digits on the same wires
-    as activations while ``load_i`` is set, the first column's first, each most significant digit
-    first: they shift through the PE's weight register, whose ends are the columns.
+    The lanes are joined once per column, below the array. Weights arrive as digits on the same
+    wires as activations while ``load_i`` is set, the first column's first, each most significant
+    digit first: they shift through the PE's weight register, whose ends are the columns.
 
     Latency 1 cycle, throughput 1 digit per cycle. There is no flow control: the array runs in
     lockstep, so its feeder starts only what its accumulators can take.
@@ -56,7 +57,7 @@ class PE(wiring.Component):
 
     def __init__(
         self, *, cols: int, weight_bits: int, digit_bits: int, psum_i_bits: int, psum_o_bits: int
-    ):
+    ) -> None:
         if psum_o_bits < max(weight_bits, psum_i_bits):
             raise ValueError(
                 f"psum_o_bits must be at least weight_bits ({weight_bits}) and psum_i_bits "
@@ -76,7 +77,7 @@ class PE(wiring.Component):
             }
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         # Nothing here needs a reset: what the feeder did not send, nobody looks at.
         act = Signal(self._digit_bits, reset_less=True)

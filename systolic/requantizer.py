@@ -58,7 +58,7 @@ class Requantizer(wiring.Component):
         High in cycle 0 of a slot.
     first_i, last_i : ``In(1)``
         Whether it is the first and the last part; in cycle 0.
-    bias_i : ``In(signed(acc_bits))``
+    bias_i : ``In(signed(32))``, in fabric ``In(signed(max(acc_bits, 18)))``
         Bias, from cycle :attr:`bias_offset`; needed with the last part only.
     multiplier_i : ``In(48)``
         Multiplier, from cycle :attr:`multiplier_offset`; needed with the last part only.
@@ -89,7 +89,7 @@ class Requantizer(wiring.Component):
         cycles: int,
         style: str,
         roundings: Collection[str],
-    ):
+    ) -> None:
         if not 16 <= acc_bits <= 32:
             raise ValueError(f"acc_bits must be in 16..32, not {acc_bits}")
         if not 1 <= weight_bits <= 8:
@@ -107,14 +107,16 @@ class Requantizer(wiring.Component):
             raise ValueError("roundings must not be empty")
         self._weight_bits = weight_bits
         # 18 bits: a DSP's signed limb wants two at least
-        self._multiplier = STYLES[style](acc_bits=max(acc_bits, 18), cycles=cycles)
+        # DSP blocks are as wide as they are: a narrower product would not even pack as well.
+        value_bits = 32 if style == "dsp" else max(acc_bits, 18)
+        self._multiplier = STYLES[style](acc_bits=value_bits, cycles=cycles)
         super().__init__(
             {
                 "acc_i": In(signed(acc_bits)),
                 "valid_i": In(1),
                 "first_i": In(1),
                 "last_i": In(1),
-                "bias_i": In(signed(acc_bits)),
+                "bias_i": In(signed(value_bits)),
                 "multiplier_i": In(MULTIPLIER_BITS),
                 "round_i": In(ROUND_BITS),
                 "onnx_i": In(1),
@@ -148,13 +150,13 @@ class Requantizer(wiring.Component):
         # a register before the multiplier needs it
         return 2 + self._multiplier.CONSTANT_OFFSET - 1
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.multiplier = multiplier = self._multiplier
         is_onnx = self._is_onnx()
 
         # Cycle 0: join parts. The multiplexer behind the adder costs no logic cells of its own.
-        joined, value = Signal.like(self.acc_i), Signal.like(self.acc_i)
+        joined, value = Signal.like(self.acc_i), Signal.like(self.bias_i)
         with m.If(self.valid_i):
             shifted = joined << self._weight_bits
             # Parts of one bit are -1 or 0: only subtracted can they add to the first, the sign.

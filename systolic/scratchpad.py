@@ -8,8 +8,8 @@ from amaranth.lib.wiring import In, Out
 class Scratchpad(wiring.Component):
     """Single-port memory.
 
-    In a cycle it either reads (``read_en_i``) or writes (``write_en_i``) at ``addr_i``. Data read appears a cycle later and stays until the next read. Contents are undefined
-    at power-on.
+    In a cycle it either reads (``read_en_i``) or writes (``write_en_i``) at ``addr_i``. Data read
+    appears a cycle later and stays until the next read. Contents are undefined at power-on.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ class Scratchpad(wiring.Component):
         What to write.
     """
 
-    def __init__(self, *, word_bits: int, depth: int):
+    def __init__(self, *, word_bits: int, depth: int) -> None:
         self._depth = depth
         super().__init__(
             {
@@ -44,7 +44,7 @@ class Scratchpad(wiring.Component):
             }
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.words = words = memory.Memory(
             shape=len(self.read_data_o), depth=self._depth, init=[]

@@ -10,7 +10,7 @@ from systolic.spec.registers import Status
 
 
 class Sequencer(wiring.Component):
-    """In-order execution of a program; the cycles of every instruction are in :mod:`systolic.spec.timing`.
+    """In-order execution of a program; :mod:`systolic.spec.timing` has every instruction's cycles.
 
     The fields of an instruction are taken straight from the scratchpad's output, which stays as
     long as nothing else is read; only narrow words need registers for the earlier parts of it.
@@ -66,7 +66,7 @@ class Sequencer(wiring.Component):
         Why it stopped, with ``stopped_o``.
     """
 
-    def __init__(self, config: ArrayConfig):
+    def __init__(self, config: ArrayConfig) -> None:
         self._config = config
         super().__init__(
             {
@@ -106,9 +106,11 @@ class Sequencer(wiring.Component):
             }
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
-        unit, unit_index = (Signal(range(self._config.word_units), name=n) for n in ("unit", "unit_index"))
+        unit, unit_index = (
+            Signal(range(self._config.word_units), name=n) for n in ("unit", "unit_index")
+        )
         m.d.comb += [
             self.running_o.eq(1),
             unit_index.eq(unit),

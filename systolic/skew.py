@@ -13,9 +13,9 @@ BLOCK_RAM_BITS = 16
 class Skew(wiring.Component):
     """Triangle of delays in front of the array: ``o[r][t + r] = i[r][t]``.
 
-    As registers the triangle costs ``digit_bits * rows * (rows - 1) / 2`` flip-flops. In memory, rows
-    are grouped so that a group's digits fill one block RAM; a ring delays the whole group by its
-    first row's delay and only the small triangle within the group stays in registers.
+    As registers the triangle costs ``digit_bits * rows * (rows - 1) / 2`` flip-flops. In memory,
+    rows are grouped so that a group's digits fill one block RAM; a ring delays the whole group by
+    its first row's delay and only the small triangle within the group stays in registers.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class Skew(wiring.Component):
         Digits, row r delayed by r cycles.
     """
 
-    def __init__(self, *, rows: int, digit_bits: int, in_memory: bool, time_bits: int):
+    def __init__(self, *, rows: int, digit_bits: int, in_memory: bool, time_bits: int) -> None:
         self._rows = rows
         self._digit_bits = digit_bits
         self._in_memory = in_memory
@@ -44,7 +44,7 @@ class Skew(wiring.Component):
         word = data.ArrayLayout(digit_bits, rows)
         super().__init__({"time_i": In(time_bits), "i": In(word), "o": Out(word)})
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         group_rows = max(2, BLOCK_RAM_BITS // self._digit_bits) if self._in_memory else self._rows
         for first in range(0, self._rows, group_rows):
