@@ -2,10 +2,11 @@
 
     python benchmarks/resources.py [--only NAME ...] [--seeds N] [--json FILE]
 
-Each row is synthesised, placed and routed without a board: UP5K with SPRAM and DSP blocks, HX8K with
-block RAM and adder rows. A bit-MAC is one weight bit times one activation bit: the array makes rows x
-cols x weight_bits x digit_bits of them per cycle. Fmax is nextpnr's static timing, the best of the
-seeds; it does not look inside DSP blocks (see docs/resources.md). A whole run takes about an hour.
+Each row is synthesised, placed and routed without a board: UP5K with SPRAM and DSP blocks, HX8K
+with block RAM and adder rows. A bit-MAC is one weight bit times one activation bit: the array makes
+rows x cols x weight_bits x digit_bits of them per cycle. Fmax is nextpnr's static timing, the best
+of the seeds; it does not look inside DSP blocks (see docs/resources.md). A whole run takes about an
+hour.
 """
 
 import argparse
@@ -110,9 +111,7 @@ def measure(row: Row, seeds: int) -> Report:
         )
         with tempfile.TemporaryDirectory() as folder:
             reports.append(
-                place_and_route(
-                    design, row.device, Path(folder), seed=seed, freq_mhz=row.aim_mhz
-                )
+                place_and_route(design, row.device, Path(folder), seed=seed, freq_mhz=row.aim_mhz)
             )
     return max(reports, key=lambda report: report.fmax_mhz)
 

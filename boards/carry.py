@@ -1,10 +1,10 @@
 """Pack the head of every carry chain: an iCE40 netlist pass between yosys and nextpnr.
 
-In an iCE40 logic cell the carry's two operands are LUT inputs I1 and I2. yosys keeps to that for all
-bits of an adder but a chain's first: its LUT needs no carry, so the inputs are assigned freely, and
-where they miss I1 and I2 the placer spends a second logic cell on the carry alone. In an array of short
-adders that is one cell in twelve. Permuting such a LUT's inputs, and its truth table with them,
-changes nothing else.
+In an iCE40 logic cell the carry's two operands are LUT inputs I1 and I2. yosys keeps to that for
+all bits of an adder but a chain's first: its LUT needs no carry, so the inputs are assigned freely,
+and where they miss I1 and I2 the placer spends a second logic cell on the carry alone. In an array
+of short adders that is one cell in twelve. Permuting such a LUT's inputs, and its truth table with
+them, changes nothing else.
 """
 
 from typing import Any

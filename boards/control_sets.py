@@ -2,9 +2,9 @@
 
 The eight flip-flops of an iCE40 tile share one clock enable and one reset. Every adder of the array
 leaves part of a tile that only flip-flops without either can fill, so a design full of enables runs
-out of tiles long before it runs out of logic cells. But a flip-flop that takes its data straight from
-elsewhere has an idle LUT in front of it, and many LUTs have an idle input: there, ``enable ? d : q`` and
-``reset ? 0 : d`` cost nothing.
+out of tiles long before it runs out of logic cells. But a flip-flop that takes its data straight
+from elsewhere has an idle LUT in front of it, and many LUTs have an idle input: there,
+``enable ? d : q`` and ``reset ? 0 : d`` cost nothing.
 """
 
 from collections import Counter

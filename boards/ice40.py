@@ -11,7 +11,7 @@ import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from amaranth.back import rtlil
+from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue]  # no stub
 from amaranth.hdl import Elaboratable
 
 from boards.carry import pack_carry_heads
@@ -52,9 +52,9 @@ DEVICES = {device.name: device for device in (UP5K, HX8K)}
 def to_rtlil(design: Elaboratable) -> str:
     """RTLIL of a design, with the promise that no memory word is read while it is written.
 
-    Amaranth's memories give the old value then; a block RAM gives anything, and yosys would surround
-    it with registers and comparators. Our gateware never does it, so it is told not to care.
-    (``-no-rw-check`` of ``synth_ice40`` says the same, but not of Amaranth's read ports.)
+    Amaranth's memories give the old value then; a block RAM gives anything, and yosys would
+    surround it with registers and comparators. Our gateware never does it, so it is told not to
+    care. (``-no-rw-check`` of ``synth_ice40`` says the same, but not of Amaranth's read ports.)
     """
     text = rtlil.convert(design, name="top")
     return re.sub(
@@ -128,7 +128,12 @@ def _run(command: list[str], folder: Path) -> str:
 
 
 def place_and_route(
-    design: Elaboratable, device: Device, folder: Path, *, seed: int = 1, freq_mhz: float | None = None
+    design: Elaboratable,
+    device: Device,
+    folder: Path,
+    *,
+    seed: int = 1,
+    freq_mhz: float | None = None,
 ) -> Report:
     """Synthesise, place and route a design whose ports become unconstrained pins.
 
@@ -164,9 +169,13 @@ def place_and_route(
     if freq_mhz is not None:
         options += ["--freq", str(freq_mhz)]
     part = [f"--{device.name}", "--package", device.package, "--json", "packed.json"]
-    _run([*nextpnr, *part, *options, "--quiet", "--log", "nextpnr.log", "--timing-allow-fail"], folder)
+    _run(
+        [*nextpnr, *part, *options, "--quiet", "--log", "nextpnr.log", "--timing-allow-fail"],
+        folder,
+    )
     versions = [_run([*tool, "--version"], folder).strip() for tool in (yosys, nextpnr)]
-    return _read_report(folder, carry_heads, "; ".join(re.sub(r"\s*\(.*\)", "", v) for v in versions))
+    tools = "; ".join(re.sub(r"\s*\(.*\)", "", version) for version in versions)
+    return _read_report(folder, carry_heads, tools)
 
 
 def _read_report(folder: Path, carry_heads: int, tools: str) -> Report:

@@ -103,7 +103,7 @@ class RtlSimulator:
             If the accelerator meets an illegal instruction.
         """
         flags = FLAG_STEP if step else 0
-        marks = []
+        marks: list[Registers] = []
         while True:
             command = encode_command(Command.RUN, addr=addr, flags=flags)
             status = self._exchange(command, 1, limit=RUN_LIMIT_CYCLES)[0]
@@ -117,7 +117,7 @@ class RtlSimulator:
             flags |= FLAG_RESUME
 
     def _behind_sync(self, addr: int) -> int:
-        """Address of the instruction behind the next SYNC, which the host knows from its program."""
+        """Address of the instruction behind the next SYNC, as the host knows its program."""
         while True:
             words = range(addr, addr + self.config.instruction_words)
             code = b"".join(self._instructions[word] for word in words)
@@ -133,7 +133,8 @@ class RtlSimulator:
     def _check_range(self, addr: int, count: int) -> None:
         if not 0 <= addr <= addr + count <= self.config.scratchpad_words:
             raise ValueError(
-                f"words must be 0..{self.config.scratchpad_words - 1}, not {addr}..{addr + count - 1}"
+                f"words must be 0..{self.config.scratchpad_words - 1}, "
+                f"not {addr}..{addr + count - 1}"
             )
 
 

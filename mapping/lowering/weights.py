@@ -1,8 +1,9 @@
 """Weights wider than a PE: split into signed digits that are passes of their own.
 
 A weight is ``sum(part[i] * 2**(weight_bits * (parts - 1 - i)))``, each part a two's complement
-number of ``weight_bits`` bits. The drain joins the parts' sums again. Parts of one bit are -1 or 0; there
-the drain subtracts all but the first, which makes the weight an ordinary two's complement number.
+number of ``weight_bits`` bits. The drain joins the parts' sums again. Parts of one bit are -1 or 0;
+there the drain subtracts all but the first, which makes the weight an ordinary two's complement
+number.
 """
 
 from collections.abc import Iterator

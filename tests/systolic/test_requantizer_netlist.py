@@ -36,7 +36,8 @@ int main() {
     unsigned long long acc, valid, bias, multiplier, round, onnx;
     top.p_zero__i.set(100u); top.p_lo__i.set(7u); top.p_hi__i.set(250u);
     top.p_first__i.set(1u); top.p_last__i.set(1u);
-    while (scanf("%llu%llu%llu%llu%llu%llu", &acc, &valid, &bias, &multiplier, &round, &onnx) == 6) {
+    while (scanf("%llu%llu%llu", &acc, &valid, &bias) == 3 &&
+           scanf("%llu%llu%llu", &multiplier, &round, &onnx) == 3) {
         top.p_acc__i.set(acc); top.p_valid__i.set(valid); top.p_bias__i.set(bias);
         top.p_multiplier__i.set(multiplier); top.p_round__i.set(round); top.p_onnx__i.set(onnx);
         top.p_clk.set(0u); top.step();

@@ -41,7 +41,8 @@ def test_no_fewer_parts_would_do(weight_bits: int, weight: int) -> None:
 
 def test_one_bit_parts_make_twos_complement_weights_of_8_bits_at_most() -> None:
     config = ArrayConfig(weight_bits=1)
-    assert [parts_needed(*limits, config) for limits in [(-1, 0), (-1, 1), (-128, 127)]] == [1, 2, 8]
+    ranges = [(-1, 0), (-1, 1), (-128, 127)]
+    assert [parts_needed(*limits, config) for limits in ranges] == [1, 2, 8]
     with pytest.raises(UnsupportedError, match=r"weights must be -128\.\.127 with weight_bits 1"):
         parts_needed(0, 128, config)
 
