@@ -100,7 +100,7 @@ class Drain(wiring.Component):
 
     def _build_counters(self, m: Module, slot_ends: Signal, is_last: Signal) -> None:
         half = Signal()
-        parts, windows, cols, count = Signal(3), Signal(8), Signal(5), Signal(8)
+        parts, windows, cols, count = Signal(3), Signal(8), Signal.like(self.col_o), Signal(8)
         part, window, start = Signal(3), Signal(8), Signal(8)
         addr, pixel_addr = Signal(len(self.addr_o) - 1), Signal(len(self.addr_o) - 1)
         run_ends, pixel_ends = Signal(), Signal()

@@ -75,6 +75,7 @@ class OutBuffer(wiring.Component):
         self._word_bits = word_bits
         self._max_digits = max_digits
         self._spacing = spacing
+        self._cols = cols
         self._blocks = max(1, cols // rows)
         super().__init__(
             {
@@ -185,7 +186,7 @@ class OutBuffer(wiring.Component):
 
     def _build_position(self, m: Module, write_ends: Signal) -> tuple[Signal, Signal, Signal]:
         """Row, block and pixel of the result being written."""
-        cols, col = Signal(5), Signal(5)
+        cols, col = Signal(range(self._cols)), Signal(range(self._cols))
         first_row, row = Signal(range(self._rows)), Signal(range(self._rows))
         block, pixel = Signal(3), Signal.like(self.read_pixel_i)
         with m.If(write_ends):
