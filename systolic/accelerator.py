@@ -136,6 +136,7 @@ class Accelerator(wiring.Component):
             scratchpad.write_data_i.eq(out_buffer.word_o),
             out_buffer.byte_i.eq(host.i.payload),
             out_buffer.byte_en_i.eq(host.byte_en_o),
+            out_buffer.is_byte_i.eq(host.is_byte_o),
             out_buffer.read_en_i.eq(host.buffer_en_o | sequencer.buffer_en_o),
             out_buffer.read_block_i.eq(feeder.block_o),
             out_buffer.read_digit_i.eq(feeder.digit_o),

@@ -50,6 +50,8 @@ class HostPort(wiring.Component):
         Read the scratchpad.
     byte_en_o : ``Out(word_bytes)``
         Write the byte on ``i`` there, into the output buffer.
+    is_byte_o : ``Out(1)``
+        Whether it may come now: no results go into the output buffer.
     buffer_en_o : ``Out(1)``
         Read the output buffer.
     write_en_o : ``Out(1)``
@@ -80,6 +82,7 @@ class HostPort(wiring.Component):
                 "address_step_o": Out(1),
                 "read_en_o": Out(1),
                 "byte_en_o": Out(config.word_bytes),
+                "is_byte_o": Out(1),
                 "buffer_en_o": Out(1),
                 "write_en_o": Out(1),
                 "run_o": Out(1),
@@ -156,7 +159,7 @@ class HostPort(wiring.Component):
     ) -> None:
         """States of WRITE and READ."""
         with m.State("WRITE"):
-            m.d.comb += self.i.ready.eq(1)
+            m.d.comb += [self.i.ready.eq(1), self.is_byte_o.eq(1)]
             with m.If(self.i.valid):
                 m.d.comb += self.byte_en_o.eq(1 << index)
                 advance(is_word_end)

@@ -47,6 +47,8 @@ class OutBuffer(wiring.Component):
         Byte from the host.
     byte_en_i : ``In(word_bits // 8)``
         Write it there (one-hot); 0 while there are results.
+    is_byte_i : ``In(1)``
+        Bytes may come in this cycle, but no results.
     read_en_i : ``In(1)``
         Read the word that the next three name.
     read_block_i : ``In(3)``
@@ -86,6 +88,7 @@ class OutBuffer(wiring.Component):
                 "valid_i": In(1),
                 "byte_i": In(8),
                 "byte_en_i": In(word_bits // 8),
+                "is_byte_i": In(1),
                 "read_en_i": In(1),
                 "read_block_i": In(3),
                 "read_digit_i": In(3),
@@ -139,8 +142,8 @@ class OutBuffer(wiring.Component):
         write, read = words.write_port(granularity=piece_bits), words.read_port()
         padded = Cat(best, Const(0, self._max_digits * digit_bits - 8))
         code_digit = padded.word_select(remaining, digit_bits)
-        row_en, is_byte = Signal(self._rows), Signal()
-        m.d.comb += [row_en.eq(Mux(writing, 1 << row, 0)), is_byte.eq(self.byte_en_i.any())]
+        row_en, is_byte = Signal(self._rows), self.is_byte_i
+        m.d.comb += row_en.eq(Mux(writing, 1 << row, 0))
         row_bits = self._rows * digit_bits
         for bit in range(0, self._word_bits, piece_bits):
             from_byte = self.byte_i[bit % 8 :][:piece_bits]

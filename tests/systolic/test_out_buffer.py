@@ -74,6 +74,7 @@ def read(pixel: int, digit: int, block: int) -> dict:
         "read_digit_i": digit,
         "read_block_i": block,
         "byte_en_i": 0,
+        "is_byte_i": 0,
     }
 
 
@@ -136,15 +137,18 @@ def test_bytes_of_the_host_make_up_a_word(shape: Shape) -> None:
     count = len(dut.byte_en_i)
     place = {"read_pixel_i": 3, "read_digit_i": 1, "read_block_i": 0}
     data = bytes(range(0x81, 0x81 + count))
-    stimuli = [{**place, "byte_i": byte, "byte_en_i": 1 << at} for at, byte in enumerate(data)]
+    stimuli = [
+        {**place, "byte_i": byte, "byte_en_i": 1 << at, "is_byte_i": 1}
+        for at, byte in enumerate(data)
+    ]
     rows = trace(dut, [*stimuli, read(3, 1, 0), {"read_en_i": 0}], "word_o")
     assert rows[-1][0] == int.from_bytes(data, "little")
 
 
 def test_words_stay_until_the_next_read() -> None:
     dut = Shape(4, 4, 4).build()
-    write = {"byte_i": 0x5A, "byte_en_i": 1}
-    idle = {"read_en_i": 0, "read_pixel_i": 7, "byte_en_i": 0}
+    write = {"byte_i": 0x5A, "byte_en_i": 1, "is_byte_i": 1}
+    idle = {"read_en_i": 0, "read_pixel_i": 7, "byte_en_i": 0, "is_byte_i": 0}
     rows = trace(dut, [{**read(0, 0, 0), **write}, read(0, 0, 0), idle, {}], "word_o")
     assert rows[-1][0] == rows[-2][0] == 0x5A
 

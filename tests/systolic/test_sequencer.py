@@ -127,7 +127,9 @@ class Machine:
         if now["output_en_o"]:
             self.interval = decode(now["instruction_o"]).interval
         if now["drain_start_o"]:
-            self.drain_left = drain_cycles(decode(now["instruction_o"]), self.interval, self.config)
+            # The strobe comes in the drain's first cycle.
+            drain = decode(now["instruction_o"])
+            self.drain_left = drain_cycles(drain, self.interval, self.config) - 1
         for name in ("output_en_o", "drain_start_o"):
             if now[name]:
                 self.events.append((name, decode(now["instruction_o"])))
