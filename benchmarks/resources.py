@@ -35,7 +35,7 @@ class Row:
     device: Device
     config: ArrayConfig
     core_only: bool = False
-    aim_mhz: float = 48.0
+    aim_mhz: float = 26.0
 
 
 def _up5k(name: str, *, core_only: bool = False, **fields: int) -> Row:
@@ -46,7 +46,7 @@ def _up5k(name: str, *, core_only: bool = False, **fields: int) -> Row:
 def _hx8k(name: str, *, core_only: bool = False, **fields: int) -> Row:
     values = {"acc_bits": 24, "requantize_cycles": 12, "scratchpad_words": 256, **fields}
     config = ArrayConfig(multiplier="fabric", **values)  # type: ignore[arg-type]
-    return Row(f"{name} hx8k", HX8K, config, core_only, 110.0)
+    return Row(f"{name} hx8k", HX8K, config, core_only, 100.0)
 
 
 ROWS = (

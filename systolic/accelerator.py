@@ -68,7 +68,6 @@ class Accelerator(wiring.Component):
             word_bits=config.word_bits,
             max_digits=config.max_digits,
             pixels=config.out_pixels,
-            spacing=config.requantize_cycles,
         )
         wiring.connect(m, wiring.flipped(self.i), host.i)
         wiring.connect(m, host.o, wiring.flipped(self.o))

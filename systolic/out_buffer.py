@@ -28,8 +28,6 @@ class OutBuffer(wiring.Component):
         Digits of the widest result.
     pixels : int
         Pixels the buffer holds, a power of two.
-    spacing : int
-        Fewest cycles between two codes (and between a start and the first).
 
     Members
     -------
@@ -70,13 +68,11 @@ class OutBuffer(wiring.Component):
         word_bits: int,
         max_digits: int,
         pixels: int,
-        spacing: int,
     ) -> None:
         self._rows = rows
         self._digit_bits = digit_bits
         self._word_bits = word_bits
         self._max_digits = max_digits
-        self._spacing = spacing
         self._cols = cols
         self._blocks = max(1, cols // rows)
         super().__init__(
@@ -103,7 +99,6 @@ class OutBuffer(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        digit_bits = self._digit_bits
         digits = Signal(range(max(2, self._max_digits)))
         with m.If(self.output_en_i):
             m.d.sync += digits.eq(self._field("digits", Output.LAYOUT))
@@ -123,6 +118,18 @@ class OutBuffer(wiring.Component):
         self._build_pool(m, best, result_ends)
         row, block, pixel = self._build_position(m, write_ends)
 
+        padded = Cat(best, Const(0, self._max_digits * self._digit_bits - 8))
+        row_en = Signal(self._rows)
+        m.d.comb += row_en.eq(Mux(writing, 1 << row, 0))
+        code_digit = padded.word_select(remaining, self._digit_bits)
+        self._build_memory(m, (block, digit, pixel), row_en, code_digit)
+        return m
+
+    def _build_memory(
+        self, m: Module, place: tuple[Value, Value, Value], row_en: Value, code_digit: Value
+    ) -> None:
+        """Buffer: write a digit into the rows of ``row_en`` at a place, or a byte; read a word."""
+        digit_bits = self._digit_bits
         digit_addr_bits = (self._max_digits - 1).bit_length()
         block_bits = (self._blocks - 1).bit_length()
         pixel_bits = len(self.read_pixel_i)
@@ -140,10 +147,6 @@ class OutBuffer(wiring.Component):
             attrs={"ram_style": "block"},
         )
         write, read = words.write_port(granularity=piece_bits), words.read_port()
-        padded = Cat(best, Const(0, self._max_digits * digit_bits - 8))
-        code_digit = padded.word_select(remaining, digit_bits)
-        row_en, is_byte = Signal(self._rows), self.is_byte_i
-        m.d.comb += row_en.eq(Mux(writing, 1 << row, 0))
         row_bits = self._rows * digit_bits
         for bit in range(0, self._word_bits, piece_bits):
             from_byte = self.byte_i[bit % 8 :][:piece_bits]
@@ -154,17 +157,16 @@ class OutBuffer(wiring.Component):
             )
             digit_en = row_en[bit // digit_bits] if bit < row_bits else 0
             m.d.comb += [
-                write.data[bit : bit + piece_bits].eq(Mux(is_byte, from_byte, from_digit)),
+                write.data[bit : bit + piece_bits].eq(Mux(self.is_byte_i, from_byte, from_digit)),
                 write.en[bit // piece_bits].eq(byte_en | digit_en),
             ]
         read_addr = address(self.read_block_i, self.read_digit_i, self.read_pixel_i)
         m.d.comb += [
-            write.addr.eq(Mux(is_byte, read_addr, address(block, digit, pixel))),
+            write.addr.eq(Mux(self.is_byte_i, read_addr, address(*place))),
             read.addr.eq(read_addr),
             read.en.eq(self.read_en_i),
             self.word_o.eq(read.data),
         ]
-        return m
 
     def _build_pool(self, m: Module, best: Signal, result_ends: Signal) -> None:
         windows, remaining = Signal(8), Signal(8)

@@ -66,7 +66,7 @@ def test_slots_come_in_order_and_on_time(drain: DrainInstruction, interval: int,
     stimuli = start(drain, interval) + [{}] * cycles
     rows = trace(make(drain.cols + more), stimuli, *OUTPUTS)
     busy = [row[0] for row in rows]
-    assert busy == [0, 0, *[1] * cycles, 0]
+    assert busy == [0, 1, *[1] * cycles, 0]  # from the start strobe on
     first = 2 + WAIT_CYCLES
     for cycle, row in enumerate(rows):
         index, phase = divmod(cycle - first, interval)

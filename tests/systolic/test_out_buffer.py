@@ -34,7 +34,6 @@ class Shape:
             word_bits=-(-self.rows * self.digit_bits // 16) * 16,
             max_digits=self.max_digits,
             pixels=PIXELS,
-            spacing=1,
         )
 
 
