@@ -147,19 +147,16 @@ class Feeder(wiring.Component):
 
     def _build_counters(self, m: Module) -> None:
         digits, count, parts = Signal(3), Signal(8), Signal(3)
-        # Kept beside the count, as the way from it to the next address is long.
-        is_last = Signal()
         pixel_ends = Signal()
         m.d.comb += [
             self.is_pixel_end_o.eq(self.digit_o == digits),
             pixel_ends.eq(self.count_i & self.is_pixel_end_o),
-            self.is_end_o.eq(is_last & (self.is_pixel_end_o | self.entry_i)),
+            self.is_end_o.eq((count == 0) & (self.is_pixel_end_o | self.entry_i)),
         ]
         with m.If(self.decode_i):
             m.d.sync += [
                 digits.eq(self._field("digits")),
                 count.eq(self._field("count")),
-                is_last.eq(self._field("count") == 0),
                 parts.eq(self._field("parts")),
                 self.flags_o.eq(Cat(self._field("first"), self._field("half"))),
                 self.index_o.eq(self._field("start")),
@@ -171,7 +168,7 @@ class Feeder(wiring.Component):
             with m.If(self.prime_i | self.gather_i | self.entry_i):
                 m.d.sync += self.index_o.eq(self.index_o + 1)
             with m.If(pixel_ends | self.entry_i):
-                m.d.sync += [count.eq(count - 1), is_last.eq(count == 1)]
+                m.d.sync += count.eq(count - 1)
             with m.If(self.count_i):
                 m.d.sync += self.digit_o.eq(Mux(self.is_pixel_end_o, 0, self.digit_o + 1))
             with m.If(pixel_ends & ~self.hold_pixel_i):
