@@ -92,7 +92,9 @@ class FunctionalSimulator:
         # Half, accumulator, column.
         self._acc = np.zeros((2, config.acc_depth, config.cols), np.int64)
         # Block, pixel, row. Rows that no drain has written hold anything: all ones here.
-        self._buffer = np.full((config.col_blocks, config.out_pixels, config.rows), 0xFF, np.int64)
+        self._buffer = np.full(
+            (config.col_blocks, config.drain_pixels, config.rows), 0xFF, np.int64
+        )
         self._output = Output(digits=1, zero=0, lo=0, hi=0, interval=1)
 
     def write(self, addr: int, data: bytes) -> None:

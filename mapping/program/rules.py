@@ -50,7 +50,7 @@ class MachineRules:
         self._parameters = np.zeros(OFFSET_DEPTH, bool)
         self._accumulated = np.zeros((2, config.acc_depth), bool)
         # Digits under which each pixel of a block was drained; 0 before that.
-        self._buffer = np.zeros((config.col_blocks, config.out_pixels), np.int64)
+        self._buffer = np.zeros((config.col_blocks, config.drain_pixels), np.int64)
         self._output: Output | None = None
         self._draining: int | None = None
 
@@ -161,8 +161,8 @@ class MachineRules:
         )
         end = drain.pixel + drain.count
         _require(
-            end <= config.out_pixels,
-            f"needs {end} pixels of {config.out_pixels} in the output buffer",
+            end <= config.drain_pixels,
+            f"needs {end} pixels of {config.drain_pixels} in the output buffer",
         )
         depth = drain.count * drain.window * drain.parts
         self._check_depth(depth)
@@ -181,7 +181,8 @@ class MachineRules:
         config, used = self._config, 1 if store.repeat else store.count
         _require(store.block < config.col_blocks, f"there is no block {store.block}")
         _require(
-            used <= config.out_pixels, f"stores {used} pixels of {config.out_pixels} in the buffer"
+            used <= config.drain_pixels,
+            f"stores {used} pixels of {config.drain_pixels} in the buffer",
         )
         _require(
             (self._buffer[store.block, :used] == store.digits).all(),

@@ -56,7 +56,7 @@ def pixel_capacity(layer: LoweredLayer, config: ArrayConfig) -> int:
     pool = layer.epilogue.pool
     window = pool.kernel[0] * pool.kernel[1] if pool else 1
     accumulators = min(config.acc_depth // layer.parts, OFFSET_DEPTH)
-    capacity = min(accumulators // window, config.out_pixels)
+    capacity = min(accumulators // window, config.drain_pixels)
     if capacity < 1:
         raise UnsupportedError(
             f"{layer.name}: one pixel needs {window * layer.parts} accumulators "

@@ -64,7 +64,8 @@ class ArrayConfig:
     scratchpad_words : int, 64..65536
         Words of the scratchpad; a word is what the array eats in a cycle.
     out_pixels : int, 16..256, power of two
-        Pixels the output buffer holds (per block of ``rows`` channels).
+        Pixels the output buffer holds (per block of ``rows`` channels), one of them for the host;
+        see :attr:`drain_pixels`.
     requantize_cycles : int
         Cycles the requantizer's multiplier takes per result, one of :data:`REQUANTIZE_CYCLES`.
     multiplier : "dsp" or "fabric"
@@ -231,6 +232,15 @@ class ArrayConfig:
     def col_blocks(self) -> int:
         """Blocks of ``rows`` output channels that one tile spans (1 unless ``cols > rows``)."""
         return max(1, self.cols // self.rows)
+
+    @property
+    def drain_pixels(self) -> int:
+        """Pixels of the output buffer that a program may use: all but the last of each block.
+
+        There the bytes of a word that the host writes come together, also while a program runs:
+        the memory has the room, registers would cost a logic cell per bit.
+        """
+        return self.out_pixels - 1
 
     def digits(self, act_bits: int) -> int:
         """Words per channel block of an activation of ``act_bits`` bits."""

@@ -225,7 +225,7 @@ class Drain(Instruction):
     once); the largest result of a window becomes channel ``row + c`` of buffer pixel ``pixel + p``:
     row ``(row + c) % rows`` of block ``(row + c) // rows``, where ``row`` itself is below ``rows``.
     Column c uses parameters ``start + c`` (modulo 256). ``pixel + count`` is at most
-    ``ArrayConfig.out_pixels``.
+    ``ArrayConfig.drain_pixels``.
     """
 
     OPCODE = Opcode.DRAIN

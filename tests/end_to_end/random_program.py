@@ -67,7 +67,7 @@ class _Generator:
         self.bias = np.full(OFFSET_DEPTH, 1 << 40, np.int64)
         # Bounds of magnitudes; -1 where nothing was accumulated.
         self.bound = np.full((2, config.acc_depth), -1, np.int64)
-        shape = (config.col_blocks, config.out_pixels)
+        shape = (config.col_blocks, config.drain_pixels)
         self.pixel_digits = np.zeros(shape, np.int64)
         self.row_digits = np.zeros((*shape, config.rows), np.int64)
         self.output: Output | None = None
@@ -227,11 +227,11 @@ class _Generator:
         if not self.joins(half, pixels, parts):
             pixels, parts = pixels * parts if self.accumulated(half, pixels * parts) else 1, 1
         window = self.between(1, pixels)
-        count = self.between(1, min(config.out_pixels, pixels // window))
+        count = self.between(1, min(config.drain_pixels, pixels // window))
         bound = self.joined_bound(half, count * window, parts)
         cols = self.between(1, config.cols) if self.chance(0.5) else config.cols
         row = self.between(0, min(config.rows - 1, config.col_blocks * config.rows - cols))
-        pixel = self.between(0, config.out_pixels - count) if self.chance(0.4) else 0
+        pixel = self.between(0, config.drain_pixels - count) if self.chance(0.4) else 0
         drain = Drain(
             half=half,
             count=count,

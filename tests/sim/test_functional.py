@@ -137,6 +137,8 @@ def test_the_good_program_runs() -> None:
         ((*GOOD[:5], Store(digits=2, count=2, base=90, block=1)), "there is no block 1"),
         ((*GOOD[:4], Drain(half=0, count=2, cols=4, row=1)), "beyond the last block"),
         ((*GOOD[:4], Drain(half=0, count=2, cols=4, start=1)), "parameters never loaded"),
+        ((*GOOD[:4], Drain(half=0, count=2, cols=4, pixel=14)), "needs 16 pixels of 15"),
+        ((*GOOD[:5], Store(digits=2, count=16, base=90)), "stores 16 pixels of 15"),
         ((*GOOD[:2], Output(digits=2, zero=0, lo=0, hi=255, interval=1)), "at least 2"),
     ],
 )  # fmt: skip
@@ -145,6 +147,10 @@ def test_what_the_machine_leaves_undefined_is_an_error(
 ) -> None:
     with pytest.raises(SimulationError, match=message):
         run_instructions(*instructions)
+
+
+def test_a_drain_may_end_in_front_of_the_hosts_pixel() -> None:
+    run_instructions(*GOOD[:4], Drain(half=0, count=2, cols=4, pixel=CONFIG.drain_pixels - 2))
 
 
 def test_a_half_may_be_filled_once_a_later_instruction_has_waited() -> None:

@@ -49,6 +49,7 @@ def test_compiled_programs_keep_the_rules(seed: int, cols: int) -> None:
         (Matmul, {"start": 200}, "not all loaded"),
         (Drain, {"start": 250}, "parameters never loaded|uses parameter 25"),
         (Drain, {"row": 15, "cols": 4}, "beyond the last block"),
+        (Drain, {"pixel": 127}, r"needs \d+ pixels of 127 in the output buffer"),
         (Load, {"addr": 16383}, "never written|beyond the scratchpad"),
         (Store, {"base": PROGRAM.load_address}, "stores into the program's image"),
         (Store, {"block": 3}, "there is no block 3"),

@@ -186,4 +186,5 @@ def test_the_default_array_in_numbers() -> None:
     assert (config.weight_words, config.max_digits, config.merged_bits) == (8, 2, 16)
     assert [config.psum_bits(row) for row in (0, 1, 2, 3, 4, 15)] == [8, 9, 10, 10, 11, 12]
     assert [config.digits(bits) for bits in (1, 4, 5, 8)] == [1, 1, 2, 2]
+    assert (config.out_pixels, config.drain_pixels) == (128, 127)
     assert str(config) == "16x4 w8 d4"
