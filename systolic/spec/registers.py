@@ -27,7 +27,7 @@ from enum import IntEnum
 from systolic.spec.config import ArrayConfig
 
 MAGIC = b"SYST"
-VERSION = 1
+VERSION = 2
 IDENTITY_BYTES = 16
 COUNTER_BITS = 24
 REGISTER_BYTES = IDENTITY_BYTES + 2 * COUNTER_BITS // 8
@@ -67,9 +67,53 @@ def bursts(addr: int, count: int) -> Iterator[tuple[int, int]]:
         yield first, min(BURST_WORDS, addr + count - first)
 
 
+@dataclass(frozen=True)
+class Identity:
+    """Who answers: 16 bytes, the first thing a host reads.
+
+    Parameters
+    ----------
+    digest : bytes
+        :attr:`systolic.spec.config.ArrayConfig.digest` of the array, 8 bytes.
+    window_log2 : int
+        The link takes ``2**window_log2`` bytes that wait for a request before them to be done; 0 if
+        it takes one request at a time.
+    board_id : int
+        Number of the board, 0 .. 255; 0 if it has none.
+    clock_mhz : int
+        Clock of the array, MHz, rounded, 0 .. 255; 0 if it is not known.
+    """
+
+    digest: bytes
+    window_log2: int = 0
+    board_id: int = 0
+    clock_mhz: int = 0
+
+    def encode(self) -> bytes:
+        """The 16 bytes: magic, version, window, board, clock, digest."""
+        numbers = (VERSION, self.window_log2, self.board_id, self.clock_mhz)
+        return MAGIC + bytes(numbers) + self.digest
+
+    @classmethod
+    def decode(cls, data: bytes) -> "Identity":
+        """Identity of the 16 bytes.
+
+        Raises
+        ------
+        ValueError
+            If they are no identity, or one of another version.
+        """
+        if len(data) != IDENTITY_BYTES or not data.startswith(MAGIC):
+            raise ValueError(f"{data.hex(' ')} is not the identity of an accelerator")
+        version, window_log2, board_id, clock_mhz = data[len(MAGIC) : len(MAGIC) + 4]
+        if version != VERSION:
+            raise ValueError(f"the accelerator speaks version {version}, not {VERSION}")
+        return cls(data[len(MAGIC) + 4 :], window_log2, board_id, clock_mhz)
+
+
 def identity(config: ArrayConfig) -> bytes:
-    """The 16 identity bytes: magic, version, 3 reserved bytes, digest of the configuration."""
-    return MAGIC + bytes([VERSION, 0, 0, 0]) + config.digest
+    """The identity bytes of an accelerator without link and board."""
+    return Identity(config.digest).encode()
 
 
 @dataclass(frozen=True)
@@ -79,7 +123,7 @@ class Registers:
     Parameters
     ----------
     identity : bytes
-        See :func:`identity`.
+        See :class:`Identity`.
     cycles : int
         Cycles since the last RUN without FLAG_RESUME, standing still while stopped, modulo
         ``2**COUNTER_BITS``.
