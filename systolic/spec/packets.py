@@ -1,9 +1,9 @@
 """What travels between host and accelerator: requests, replies, and how they are framed.
 
 A *request* is five bytes of header, and words for a WRITE; a *reply* is three, and data for READ
-and REGISTERS. Behind the header, and behind what follows it, stand four bytes of frame check sequence
-(:func:`fcs`), each over its own section. The host may send many requests ahead; the device executes
-them in order, one at a time, and answers each with one reply.
+and REGISTERS. Behind the header, and behind what follows it, stand four bytes of frame check
+sequence (:func:`fcs`), each over its own section. The host may send many requests ahead; the device
+executes them in order, one at a time, and answers each with one reply.
 
 On a link a packet is framed as in RFC 1662: :data:`FLAG` ends it (and begins the next; an empty
 frame is nothing), :data:`ESCAPE` stands before a byte that would be one of the two, with
