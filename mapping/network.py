@@ -1,47 +1,37 @@
-r"""A quantized network with its metadata, and the one-file format it is kept in.
+"""A quantized network with its metadata, and the one file it is kept in.
 
-A file holds, in this order (integers little-endian)::
-
-    8 bytes   magic "SYSTNET\n"
-    4 bytes   format version, 1
-    4 bytes   length of the JSON part in bytes, at most 4 MiB
-    4 bytes   length of the array part once inflated, at most 16 MiB
-    32 bytes  SHA-256 of all other bytes, from the magic to the end
-    JSON      UTF-8: metadata, nodes by kind and field, outputs
-    arrays    deflated (zlib): the nodes' arrays one after the other, each row-major
-
-An array's place in the JSON holds its element type and shape. A file is data only (nothing in it
-is ever executed), and reading one allocates no more than these lengths allow.
+The file's form is :mod:`mapping.file_format`'s. Its JSON holds metadata, nodes by kind and field,
+and outputs; its data the nodes' arrays one after the other, each row-major. An array's place in the
+JSON holds its element type and shape.
 """
 
-import json
 import os
-import struct
-import tempfile
-import zlib
 from dataclasses import asdict, dataclass, field, fields
-from hashlib import sha256
-from pathlib import Path
 from typing import Any, Final, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mapping.file_format import FileFormat, write_whole
 from mapping.graph import Graph
 from mapping.graph_codec import as_object, decode_graph, encode_graph
 from mapping.ops import ActType
 
-MAGIC: Final = b"SYSTNET\n"
-VERSION: Final = 1
-HEADER: Final = struct.Struct("<8sIII")
-DIGEST_BYTES: Final = 32
-JSON_MAX_BYTES: Final = 4 << 20
-ARRAYS_MAX_BYTES: Final = 16 << 20
-FILE_MAX_BYTES: Final = HEADER.size + DIGEST_BYTES + JSON_MAX_BYTES + ARRAYS_MAX_BYTES + (1 << 16)
-
 
 class NetworkFileError(ValueError):
     """A file is not a network, or a damaged one; the message is one line that names the file."""
+
+
+FORMAT: Final = FileFormat(
+    kind="network",
+    magic=b"SYSTNET\n",
+    version=1,
+    remedy="write the file again",
+    data_name="array data",
+    data_max_bytes=16 << 20,
+    is_deflated=True,
+    error=NetworkFileError,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,20 +120,8 @@ def save_network(network: Network | Graph, path: str | os.PathLike[str]) -> None
     OSError
         If the file cannot be written.
     """
-    data = to_bytes(Network(network) if isinstance(network, Graph) else network)
-    target = Path(path)
-    # A reader sees the old file or the new one, never a part: write beside it, then rename.
-    descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f"{target.name}.")
-    try:
-        with open(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)  # temporary files start private
-        os.replace(temporary, target)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    whole = Network(network) if isinstance(network, Graph) else network
+    write_whole(path, to_bytes(whole))
 
 
 def load_network(path: str | os.PathLike[str]) -> Network:
@@ -166,74 +144,20 @@ def load_network(path: str | os.PathLike[str]) -> Network:
     OSError
         If the file cannot be read.
     """
-    with open(path, "rb") as file:
-        data = file.read(FILE_MAX_BYTES + 1)
-    try:
-        return from_bytes(data)
-    except ValueError as error:
-        raise NetworkFileError(f"{os.fspath(path)}: {error}") from None
+    return FORMAT.load(path, from_bytes)
 
 
 def to_bytes(network: Network) -> bytes:
     """Contents of a network's file; equal networks give equal bytes with one zlib version."""
     graph, arrays = encode_graph(network.graph)
-    text = json.dumps({"info": asdict(network.info), "graph": graph}, separators=(",", ":"))
-    description = text.encode()
-    _check_lengths(len(description), len(arrays))
-    header = HEADER.pack(MAGIC, VERSION, len(description), len(arrays))
-    body = description + zlib.compress(arrays, 9)
-    return header + sha256(header + body).digest() + body
+    return FORMAT.pack({"info": asdict(network.info), "graph": graph}, arrays)
 
 
-def from_bytes(data: bytes) -> Network:
+def from_bytes(contents: bytes) -> Network:
     """Network of a file's contents; :exc:`ValueError` says in one line what is wrong with them."""
-    if not data.startswith(MAGIC):
-        raise ValueError("not a systolic network file (wrong magic)")
-    if len(data) < HEADER.size + DIGEST_BYTES:
-        raise ValueError(f"truncated: {len(data)} bytes are less than a header")
-    _, version, json_bytes, arrays_bytes = HEADER.unpack_from(data)
-    if version != VERSION:
-        raise ValueError(f"format version must be {VERSION}, not {version}; write the file again")
-    _check_lengths(json_bytes, arrays_bytes)
-    if len(data) > FILE_MAX_BYTES:
-        raise ValueError(f"larger than the {FILE_MAX_BYTES:,} bytes a network file may have")
-    body_at = HEADER.size + DIGEST_BYTES
-    body, digest = data[body_at:], data[HEADER.size : body_at]
-    if sha256(data[: HEADER.size] + body).digest() != digest:
-        raise ValueError("damaged: the checksum does not match")
-    content = as_object("the description", _parse_json(body[:json_bytes]), {"info", "graph"})
-    arrays = _inflate(body[json_bytes:], arrays_bytes)
-    return Network(decode_graph(content["graph"], arrays), _decode_info(content["info"]))
-
-
-def _check_lengths(json_bytes: int, arrays_bytes: int) -> None:
-    for what, length, limit in (
-        ("description", json_bytes, JSON_MAX_BYTES),
-        ("array data", arrays_bytes, ARRAYS_MAX_BYTES),
-    ):
-        if length > limit:
-            raise ValueError(f"{what} must be at most {limit:,} bytes, not {length:,}")
-
-
-def _parse_json(text: bytes) -> Any:
-    try:
-        return json.loads(text)
-    except RecursionError:
-        raise ValueError("the description is nested too deeply") from None
-    except ValueError as error:  # includes UnicodeDecodeError
-        raise ValueError(f"the description is not JSON ({error})") from None
-
-
-def _inflate(packed: bytes, length: int) -> bytes:
-    """Inflate to exactly ``length`` bytes, never allocating more."""
-    stream = zlib.decompressobj()
-    try:
-        data = stream.decompress(packed, length + 1)
-    except zlib.error as error:
-        raise ValueError(f"array data cannot be inflated ({error})") from None
-    if len(data) != length or not stream.eof or stream.unused_data:
-        raise ValueError(f"array data must inflate to exactly {length:,} bytes")
-    return data
+    description, arrays = FORMAT.unpack(contents)
+    parts = as_object("the description", description, {"info", "graph"})
+    return Network(decode_graph(parts["graph"], arrays), _decode_info(parts["info"]))
 
 
 def _decode_info(value: Any) -> NetworkInfo:

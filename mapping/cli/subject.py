@@ -72,10 +72,10 @@ def load_subject(text: str) -> Network | Program:
     path = _existing(text, f"an included network ({', '.join((*ALIASES, *network_names()))})")
     with reported(OSError, NetworkFileError, ProgramError):
         with path.open("rb") as file:
-            magic = file.read(len(network_file.MAGIC))
-        if magic == network_file.MAGIC:
+            magic = file.read(len(network_file.FORMAT.magic))
+        if magic == network_file.FORMAT.magic:
             return load_network(path)
-        if magic == program_file.MAGIC:
+        if magic == program_file.FORMAT.magic:
             return Program.load(path)
     raise Failure(f"{path}: neither a network nor a program file (its first bytes are {magic!r})")
 

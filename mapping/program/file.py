@@ -1,26 +1,16 @@
-r"""The program file: one file, data only, read back strictly.
+"""The program file: one file, data only, read back strictly.
 
-A file holds, in this order (integers little-endian)::
-
-    8 bytes   magic "SYSTPRG\n"
-    4 bytes   format version, 1
-    4 bytes   length of the JSON part in bytes, at most 4 MiB
-    4 bytes   length of the image in bytes, at most 4 MiB
-    32 bytes  SHA-256 of all other bytes, from the magic to the end
-    JSON      UTF-8: configuration and its digest, layers, tensors
-    image     scratchpad words
+The file's form is :mod:`mapping.file_format`'s. Its JSON holds configuration and digest, layers and
+tensors; its data are the image.
 """
 
 import json
-import os
-import struct
-import tempfile
 from dataclasses import asdict
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from mapping.errors import ProgramError
+from mapping.file_format import FileFormat, write_whole
 from mapping.program.codec import Record, as_list, as_object, decode_record
 from mapping.program.data import LayerRecord, ProgramData
 from mapping.program.tensor import StoredTensor
@@ -29,13 +19,16 @@ from systolic.spec.config import ArrayConfig, ConfigError
 
 Data = TypeVar("Data", bound=ProgramData)
 
-MAGIC: Final = b"SYSTPRG\n"
-VERSION: Final = 1
-HEADER: Final = struct.Struct("<8sIII")
-DIGEST_BYTES: Final = 32
-JSON_MAX_BYTES: Final = 4 << 20
-IMAGE_MAX_BYTES: Final = 4 << 20
-FILE_MAX_BYTES: Final = HEADER.size + DIGEST_BYTES + JSON_MAX_BYTES + IMAGE_MAX_BYTES
+FORMAT: Final = FileFormat(
+    kind="program",
+    magic=b"SYSTPRG\n",
+    version=1,
+    remedy="compile again",
+    data_name="image",
+    data_max_bytes=4 << 20,
+    is_deflated=False,
+    error=ProgramError,
+)
 KEYS: Final = (
     "config",
     "config_digest",
@@ -60,19 +53,7 @@ def save_program(program: ProgramData, path: Path) -> None:
     OSError
         If the file cannot be written.
     """
-    data = to_bytes(program)
-    # A reader sees the old file or the new one, never a part: write beside it, then rename.
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.")
-    try:
-        with open(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)  # temporary files start private
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    write_whole(path, to_bytes(program))
 
 
 def load_program(path: Path, cls: type[Data]) -> Data:
@@ -85,12 +66,7 @@ def load_program(path: Path, cls: type[Data]) -> Data:
     OSError
         If it cannot be read.
     """
-    with open(path, "rb") as file:
-        data = file.read(FILE_MAX_BYTES + 1)
-    try:
-        return from_bytes(data, cls)
-    except ValueError as error:
-        raise ProgramError(f"{path}: {error}") from None
+    return FORMAT.load(path, lambda contents: from_bytes(contents, cls))
 
 
 def to_bytes(program: ProgramData) -> bytes:
@@ -107,49 +83,12 @@ def to_bytes(program: ProgramData) -> bytes:
         "outputs": [asdict(tensor) for tensor in program.outputs],
         "tensors": [asdict(tensor) for tensor in program.tensors],
     }
-    text = json.dumps(content, separators=(",", ":")).encode()
-    _check_lengths(len(text), len(program.image))
-    header = HEADER.pack(MAGIC, VERSION, len(text), len(program.image))
-    body = text + program.image
-    return header + sha256(header + body).digest() + body
+    return FORMAT.pack(content, program.image)
 
 
-def from_bytes(data: bytes, cls: type[Data]) -> Data:
+def from_bytes(contents: bytes, cls: type[Data]) -> Data:
     """Program of a file's contents; :exc:`ValueError` says in one line what is wrong with them."""
-    if not data.startswith(MAGIC):
-        raise ProgramError("not a systolic program file (wrong magic)")
-    if len(data) < HEADER.size + DIGEST_BYTES:
-        raise ProgramError(f"truncated: {len(data)} bytes are less than a header")
-    _, version, json_bytes, image_bytes = HEADER.unpack_from(data)
-    if version != VERSION:
-        raise ProgramError(f"format version must be {VERSION}, not {version}: compile again")
-    _check_lengths(json_bytes, image_bytes)
-    body_at = HEADER.size + DIGEST_BYTES
-    expected = body_at + json_bytes + image_bytes
-    if len(data) != expected:
-        raise ProgramError(f"must be {expected} bytes long by its header, not {len(data)}")
-    body, digest = data[body_at:], data[HEADER.size : body_at]
-    if sha256(data[: HEADER.size] + body).digest() != digest:
-        raise ProgramError("damaged: the checksum does not match")
-    return _decode(_parse_json(body[:json_bytes]), body[json_bytes:], cls)
-
-
-def _check_lengths(json_bytes: int, image_bytes: int) -> None:
-    for what, length, limit in (
-        ("description", json_bytes, JSON_MAX_BYTES),
-        ("image", image_bytes, IMAGE_MAX_BYTES),
-    ):
-        if length > limit:
-            raise ProgramError(f"{what} must be at most {limit:,} bytes, not {length:,}")
-
-
-def _parse_json(text: bytes) -> Any:
-    try:
-        return json.loads(text)
-    except RecursionError:
-        raise ProgramError("the description is nested too deeply") from None
-    except ValueError as error:  # includes UnicodeDecodeError
-        raise ProgramError(f"the description is not JSON ({error})") from None
+    return _decode(*FORMAT.unpack(contents), cls)
 
 
 def _decode(content: Any, image: bytes, cls: type[Data]) -> Data:

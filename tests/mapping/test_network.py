@@ -17,14 +17,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mapping.builder import Builder
+from mapping.file_format import HEADER, JSON_MAX_BYTES
 from mapping.graph import Graph
 from mapping.graph_codec import NODE_KINDS
 from mapping.network import (
-    ARRAYS_MAX_BYTES,
-    HEADER,
-    JSON_MAX_BYTES,
-    MAGIC,
-    VERSION,
+    FORMAT,
     Network,
     NetworkFileError,
     NetworkInfo,
@@ -42,7 +39,7 @@ Edit = Callable[[dict[str, Any]], object]
 def seal(text: bytes, packed: bytes, arrays_bytes: int, json_bytes: int | None = None) -> bytes:
     """A file with these parts and a matching checksum, legal or not."""
     length = len(text) if json_bytes is None else json_bytes
-    header = HEADER.pack(MAGIC, VERSION, length, arrays_bytes)
+    header = HEADER.pack(FORMAT.magic, FORMAT.version, length, arrays_bytes)
     return header + sha256(header + text + packed).digest() + text + packed
 
 
@@ -244,8 +241,11 @@ def test_any_change_of_a_description_gives_a_network_or_a_value_error(data: st.D
         (seal(b'{"info":1,"graph":2}', zlib.compress(b"12"), 3), "inflate to exactly 3 bytes"),
         (seal(b'{"info":1,"graph":2}', zlib.compress(b"1") + b"x", 1), "inflate to exactly 1"),
         (seal(b"", b"", 0, JSON_MAX_BYTES + 1), "description must be at most 4,194,304 bytes"),
-        (seal(b"", b"", ARRAYS_MAX_BYTES + 1), "array data must be at most 16,777,216 bytes"),
-        (MAGIC + struct.pack("<III", 2, 0, 0) + bytes(32), "version must be 1, not 2; write"),
+        (seal(b"", b"", FORMAT.data_max_bytes + 1), "array data must be at most 16,777,216 bytes"),
+        (
+            FORMAT.magic + struct.pack("<III", 2, 0, 0) + bytes(32),
+            "version must be 1, not 2; write",
+        ),
     ],
     ids=range(11),
 )

@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 
 from mapping.compiler import compile_network
 from mapping.errors import ProgramError
+from mapping.file_format import BODY_START, HEADER
 from mapping.program import Program
-from mapping.program.file import DIGEST_BYTES, HEADER, from_bytes, to_bytes
+from mapping.program.file import from_bytes, to_bytes
 from systolic.spec.config import ArrayConfig
 from tests.strategies import random_network
 
 PROGRAM = compile_network(random_network(7), ArrayConfig(), name="seven")
 DATA = to_bytes(PROGRAM)
-BODY = HEADER.size + DIGEST_BYTES
 
 
 def sealed(header: bytes, body: bytes) -> bytes:
@@ -30,11 +30,11 @@ def sealed(header: bytes, body: bytes) -> bytes:
 def edited(edit: Callable[[dict[str, object]], None]) -> bytes:
     """The program's file with another description and a right checksum."""
     magic, version, json_bytes, image_bytes = HEADER.unpack_from(DATA)
-    content = json.loads(DATA[BODY : BODY + json_bytes])
+    content = json.loads(DATA[BODY_START : BODY_START + json_bytes])
     edit(content)
     text = json.dumps(content).encode()
     header = HEADER.pack(magic, version, len(text), image_bytes)
-    return sealed(header, text + DATA[BODY + json_bytes :])
+    return sealed(header, text + DATA[BODY_START + json_bytes :])
 
 
 @pytest.mark.parametrize("seed", range(6))
