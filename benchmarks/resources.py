@@ -21,7 +21,7 @@ from amaranth.lib.wiring import In, Out
 from rich.console import Console
 from rich.table import Table
 
-from boards.ice40 import HX8K, UP5K, Device, Report, ToolError, place_and_route
+from boards.ice40 import HX8K, UP5K, Ice40Flow, Report, ToolError, place_and_route
 from systolic.accelerator import Accelerator
 from systolic.core import Core
 from systolic.spec.config import ArrayConfig
@@ -32,7 +32,7 @@ class Row:
     """One line of the table."""
 
     name: str
-    device: Device
+    device: Ice40Flow
     config: ArrayConfig
     core_only: bool = False
     aim_mhz: float = 26.0

