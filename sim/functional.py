@@ -5,6 +5,7 @@ accumulators never written, results stored before they are drained, a half fille
 sums that leave their accumulator. Cycles come from :mod:`systolic.spec.timing`.
 """
 
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -32,7 +33,7 @@ from systolic.spec.layout import (
     unpack_weights,
     unpack_words,
 )
-from systolic.spec.registers import COUNTER_BITS, Registers, identity
+from systolic.spec.registers import COUNTER_BITS, Registers, Status, identity
 from systolic.spec.rounding import Rounding
 from systolic.spec.timing import Machine, advance
 
@@ -54,6 +55,25 @@ class SimulationError(RuntimeError):
         shown = f" ({instruction})" if instruction is not None else ""
         super().__init__(f"instruction at word {address}{shown}: {message}")
         self.address = address
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Where a program stopped.
+
+    Parameters
+    ----------
+    status : Status
+        HALTED or PAUSED.
+    addr : int
+        Word behind the SYNC.
+    registers : Registers
+        Identity and counters.
+    """
+
+    status: Status
+    addr: int
+    registers: Registers
 
 
 class FunctionalSimulator:
@@ -81,6 +101,7 @@ class FunctionalSimulator:
         # Programs run many times, and say the same thing often.
         self._decode = lru_cache(maxsize=1 << 16)(decode)
         self._unpack_weights = lru_cache(maxsize=1 << 12)(self._unpack_tile)
+        self._machine, self._is_paused = Machine(), False
         self._reset()
 
     def _reset(self) -> None:
@@ -152,8 +173,33 @@ class FunctionalSimulator:
         SimulationError
             At the first instruction whose outcome is undefined.
         """
-        self._reset()
-        machine, marks = Machine(), list[Registers]()
+        marks: list[Registers] = []
+        stop = self.run_to_stop(addr, step=step)
+        while stop.status is Status.PAUSED:
+            marks.append(stop.registers)
+            stop = self.run_to_stop(stop.addr, step=step, resume=True)
+        return [*marks, stop.registers]
+
+    def run_to_stop(self, addr: int, *, step: bool = False, resume: bool = False) -> Stop:
+        """Run a program to its end, or with ``step`` to the next SYNC.
+
+        Parameters
+        ----------
+        addr : int
+            Word of the first instruction; behind a pause, the one it stopped at.
+        step : bool
+            Stop at every SYNC.
+        resume : bool
+            Let the counters count on.
+
+        Raises
+        ------
+        SimulationError
+            At the first instruction whose outcome is undefined.
+        """
+        if not (resume and self._is_paused):
+            self._reset()
+        machine = self._machine if resume else Machine()
         while True:
             instruction = self._fetch(addr)
             try:
@@ -164,13 +210,11 @@ class FunctionalSimulator:
             machine = advance(machine, instruction, self.config)
             addr += self.config.instruction_words
             if isinstance(instruction, Sync) and (step or instruction.halt):
-                cycles, busy = (
-                    machine.cycle % (1 << COUNTER_BITS),
-                    machine.busy_cycles % (1 << COUNTER_BITS),
-                )
-                marks.append(Registers(identity(self.config), cycles, busy))
-                if instruction.halt:
-                    return marks
+                self._machine, self._is_paused = machine, not instruction.halt
+                status = Status.HALTED if instruction.halt else Status.PAUSED
+                counts = (count % (1 << COUNTER_BITS) for count in
+                          (machine.cycle, machine.busy_cycles))  # fmt: skip
+                return Stop(status, addr, Registers(identity(self.config), *counts))
 
     def _fetch(self, addr: int) -> Instruction:
         try:
