@@ -24,7 +24,8 @@ def to_rtlil(design: Elaboratable) -> str:
     surround it with registers and comparators. Our gateware never does it, so it is told not to
     care. (``-no-rw-check`` of yosys's scripts says the same, but not of Amaranth's read ports.)
     """
-    text = rtlil.convert(design, name="top")
+    # Without source locations: the same design is the same text, wherever it lies.
+    text = rtlil.convert(design, name="top", emit_src=False)
     return re.sub(
         r"(COLLISION_X_MASK) (\d+)'0+",
         lambda match: f"{match[1]} {match[2]}'{'1' * int(match[2])}",

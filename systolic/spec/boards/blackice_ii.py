@@ -15,5 +15,7 @@ BOARD = Board(
         multiplier="fabric",
     ),
     # The STM32 takes the bitstream as it comes through its serial port.
-    programmers=(Programmer(tool="cp", arguments=("{bitstream}", "/dev/ttyACM0")),),
+    programmers=(
+        Programmer(tool="cp", arguments=("{bitstream}", "/dev/ttyACM0"), device="/dev/ttyACM0"),
+    ),
 )  # fmt: skip

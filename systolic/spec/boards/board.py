@@ -94,10 +94,13 @@ class Programmer:
         Program's name.
     arguments : tuple of str
         Its arguments; ``{bitstream}`` stands for the file.
+    device : str
+        Device file that must be there, for a tool that does not look itself.
     """
 
     tool: str
     arguments: tuple[str, ...]
+    device: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
