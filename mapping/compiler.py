@@ -2,19 +2,22 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Literal
 
 from mapping.errors import ScratchpadError
 from mapping.graph import Graph
 from mapping.lowering.fuse import fuse, stored_values
 from mapping.lowering.lower import LoweredLayer, lower
-from mapping.program import LayerRecord, Packing, Program, StoredTensor
+from mapping.program import LayerRecord, Packing, Program, Slot, StoredTensor
+from mapping.program.data import MAX_SLOTS
 from mapping.report import break_down
 from mapping.scheduling.border import BorderMemory
 from mapping.scheduling.emit import LayerEmitter
 from mapping.scheduling.image import Image
 from mapping.scheduling.pack import PackingChoice, choose_packings
-from mapping.scheduling.plan import activation_words, check_image, lifetimes, place_tensors
+from mapping.scheduling.plan import activation_words, check_image, lifetimes
 from mapping.scheduling.schedule import choose_tiling
+from mapping.scheduling.slots import Places, place_slots
 from mapping.scheduling.storage import output_base, plan_storage
 from mapping.scheduling.tiling import Tiling
 from mapping.scheduling.weight_tiles import LayerTiles, layer_sources, tile_weights
@@ -24,9 +27,16 @@ from systolic.spec.timing import program_cycles
 
 KERNEL_ROWS, WHOLE_KERNEL = PackingChoice.KERNEL_ROWS, PackingChoice.WHOLE_KERNEL
 
+SlotCount = Literal[1, 2, "auto"]
+
 
 def compile_network(
-    graph: Graph, config: ArrayConfig, *, name: str = "network", keep_all: bool = False
+    graph: Graph,
+    config: ArrayConfig,
+    *,
+    name: str = "network",
+    keep_all: bool = False,
+    slots: SlotCount = "auto",
 ) -> Program:
     """Compile a network.
 
@@ -40,6 +50,10 @@ def compile_network(
         Name for the program.
     keep_all : bool
         Give every stored tensor words of its own, so that all can be read after a run.
+    slots : 1, 2 or "auto"
+        How many inputs and outputs have memory, see :class:`mapping.program.Slot`: with two, the
+        host transfers while a run is at work. ``"auto"`` gives two where they fit; the program says
+        by how much they do not.
 
     Returns
     -------
@@ -53,20 +67,37 @@ def compile_network(
     OverflowProofError
         If an accumulator might overflow.
     ScratchpadError
-        If the network does not fit the scratchpad.
+        If the network does not fit the scratchpad with that many slots.
+    ValueError
+        If ``slots`` is something else.
     """
+    if slots not in (1, MAX_SLOTS, "auto"):
+        raise ValueError(f"slots must be 1, {MAX_SLOTS} or 'auto', not {slots!r}")
     fused = fuse(graph, config)
     stored = stored_values(graph, fused)
     layers = lower(graph, fused, stored, config)
     # Packed inputs are larger: where they do not fit, less is packed.
     for choices in ((KERNEL_ROWS, WHOLE_KERNEL), (KERNEL_ROWS,)):
         packed, packings = choose_packings(graph, layers, stored, config, choices=choices)
+        backend = _Backend(graph, packed, packings, stored, config)
         try:
-            return _Backend(graph, packed, packings, stored, config).build(name, keep_all=keep_all)
+            return _with_slots(backend, slots, name, keep_all=keep_all)
         except ScratchpadError:
             if not packings:
                 raise
-    return _Backend(graph, layers, {}, stored, config).build(name, keep_all=keep_all)
+    backend = _Backend(graph, layers, {}, stored, config)
+    return _with_slots(backend, slots, name, keep_all=keep_all)
+
+
+def _with_slots(backend: "_Backend", slots: SlotCount, name: str, *, keep_all: bool) -> Program:
+    """Program with the slots that are asked for; a second one may cost no packing unasked."""
+    if slots != "auto":
+        return backend.build(name, keep_all=keep_all, slots=slots)
+    try:
+        return backend.build(name, keep_all=keep_all, slots=MAX_SLOTS)
+    except ScratchpadError as error:
+        program = backend.build(name, keep_all=keep_all, slots=1)
+        return replace(program, slot_deficit_bytes=error.missing_bytes)
 
 
 class _Backend:
@@ -81,50 +112,98 @@ class _Backend:
         config: ArrayConfig,
     ) -> None:
         self.graph, self.layers, self.stored, self.config = graph, layers, stored, config
-        self.packings = packings
+        self.unplaced = plan_storage(graph, layers, packings)
+        self.tiles = [tile_weights(layer, config) for layer in layers]
+        # Tilings depend on whether a border is written, but not on where anything lies.
+        self.tilings: dict[tuple[int, bool], tuple[Tiling, int]] = {}
 
-    def build(self, name: str, *, keep_all: bool) -> Program:
+    def build(self, name: str, *, keep_all: bool, slots: int) -> Program:
         """Place tensors, tile and schedule layer by layer, put the image together."""
         config = self.config
-        unplaced = plan_storage(self.graph, self.layers, self.packings)
         lives = lifetimes(self.graph, self.layers, self.stored, keep_all=keep_all)
-        tensors = place_tensors(unplaced, lives, config)
-        activations = activation_words(tensors, config)
-        image, borders = Image(config, base=activations), BorderMemory(config)
-        code: list[Instruction] = []
+        places = place_slots(self.unplaced, lives, self._own(), slots, config)
+        activations = max(activation_words(tensors, config) for tensors in places)
+        image, borders = Image(config, base=activations), BorderMemory(config, activations)
+        code: list[list[Instruction]] = [[] for _ in places]
         records: list[LayerRecord] = []
         constants: dict[str, int] = {}
         for index, layer in enumerate(self.layers):
-            tiles = tile_weights(layer, config)
-            border = borders.claim(tensors[layer.output])
-            tiling, cycles = choose_tiling(layer, tiles, tensors, config, writes_border=border)
-            emitter = LayerEmitter(layer, tiles, tensors, image, config, writes_border=border)
-            part = emitter.emit(tiling)
-            assert program_cycles(part, config)[-1].cycle == cycles  # one cycle model, twice
-            if index == len(self.layers) - 1:
-                part[-1] = Sync(halt=1)
-            code += part
+            writes_border = borders.claim(places[0][layer.output])
+            tiling, cycles = self._tiling(index, writes_border=writes_border)
+            parts = self._emit(index, tiling, places, image, writes_border=writes_border)
+            for slot_code, part in zip(code, parts, strict=True):
+                assert program_cycles(part, config)[-1].cycle == cycles  # one cycle model, twice
+                slot_code.extend(part)
             new_words = image.words - sum(constants.values())
             constants[layer.name] = constants.get(layer.name, 0) + new_words
-            records.append(_record(layer, tiles, tensors, tiling, part, config))
-        if not self.layers:
-            code.append(Sync(halt=1))
-        entry = image.instructions(code)
-        check_image(activations, constants, len(code) * config.instruction_words, config)
+            records.append(_record(layer, self.tiles[index], places[0], tiling, parts[0], config))
+        for slot_code in code:
+            slot_code[-1:] = [Sync(halt=1)]  # in place of the last layer's, if there is a layer
+        count = len(code[0])
+        check_image(activations, constants, slots * count * config.instruction_words, slots, config)
+        entries = [image.instructions(slot_code) for slot_code in code]
         return Program(
             name=name,
             config=config,
             image=image.data,
             load_address=image.base,
-            entry=entry,
-            instruction_count=len(code),
+            instruction_count=count,
+            slots=tuple(map(self._slot, entries, places)),
+            slot_deficit_bytes=0,
             layers=tuple(records),
-            inputs=tuple(tensors[value] for value in self.graph.input_ids),
-            outputs=tuple(self._output(tensors, value) for value in self.graph.outputs),
-            tensors=tuple(tensors.values()),
+            tensors=tuple(places[0].values()),
         )
 
-    def _output(self, tensors: Mapping[int, StoredTensor], value: int) -> StoredTensor:
+    def _own(self) -> frozenset[int]:
+        """Tensors that each slot has to itself: those the host writes or reads."""
+        outputs = (output_base(self.graph, value, self.stored) for value in self.graph.outputs)
+        return frozenset((*self.graph.input_ids, *outputs))
+
+    def _tiling(self, index: int, *, writes_border: bool) -> tuple[Tiling, int]:
+        """Best tiling of a layer and its cycles."""
+        if (index, writes_border) not in self.tilings:
+            self.tilings[index, writes_border] = choose_tiling(
+                self.layers[index],
+                self.tiles[index],
+                self.unplaced,
+                self.config,
+                writes_border=writes_border,
+            )
+        return self.tilings[index, writes_border]
+
+    def _emit(
+        self,
+        index: int,
+        tiling: Tiling,
+        places: Sequence[Places],
+        image: Image,
+        *,
+        writes_border: bool,
+    ) -> list[list[Instruction]]:
+        """A layer's instructions for each slot; made once where all it touches is shared."""
+        layer, tiles = self.layers[index], self.tiles[index]
+        touched = [layer.output, *(source.piece.value for source in tiles.sources)]
+        emitted: dict[tuple[int, ...], list[Instruction]] = {}
+        parts: list[list[Instruction]] = []
+        for tensors in places:
+            addresses = tuple(tensors[value].address for value in touched)
+            if addresses not in emitted:
+                emitter = LayerEmitter(
+                    layer, tiles, tensors, image, self.config, writes_border=writes_border
+                )
+                emitted[addresses] = emitter.emit(tiling)
+            parts.append(emitted[addresses])
+        return parts
+
+    def _slot(self, entry: int, tensors: Places) -> Slot:
+        outputs = tuple(self._output(tensors, value) for value in self.graph.outputs)
+        return Slot(
+            entry=entry,
+            inputs=tuple(tensors[value] for value in self.graph.input_ids),
+            outputs=outputs,
+        )
+
+    def _output(self, tensors: Places, value: int) -> StoredTensor:
         """Descriptor of a network output: the stored tensor, seen under the output's shape."""
         tensor = tensors[output_base(self.graph, value, self.stored)]
         return replace(tensor, node=value, shape=self.graph.types[value].shape)

@@ -35,7 +35,19 @@ class OverflowProofError(MappingError):
 
 
 class ScratchpadError(MappingError):
-    """A network that does not fit the scratchpad."""
+    """A network that does not fit the scratchpad.
+
+    Parameters
+    ----------
+    message : str
+        What needs how much, without the end.
+    missing_bytes : int
+        By how much it is too much.
+    """
+
+    def __init__(self, message: str, missing_bytes: int) -> None:
+        super().__init__(f"{message}: {missing_bytes} bytes too many")
+        self.missing_bytes = missing_bytes
 
 
 class ProgramError(ValueError):

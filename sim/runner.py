@@ -30,6 +30,7 @@ def run_network(
     simulator: Simulator,
     program: Program,
     *images: ArrayLike,
+    slot: int | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> tuple[tuple[NDArray[np.int64], ...], list[list[Registers]]]:
     """Run a network over a batch.
@@ -42,6 +43,8 @@ def run_network(
         The network.
     *images : array of int, shape (n, ...)
         Values q, one batch per input of the network.
+    slot : int, optional
+        Which slot to run in; by default the images take turns in all that the program has.
     progress : callable, optional
         Called with the number of images done, after each.
 
@@ -58,14 +61,16 @@ def run_network(
         If the number, shape or values of inputs do not fit.
     """
     packed = _pack(program, images)
+    slots = program.slots if slot is None else program.slots[slot : slot + 1]
     simulator.write(program.load_address, program.image)
     results: list[list[NDArray[np.int64]]] = [[] for _ in program.outputs]
     counters: list[list[Registers]] = []
     for index, inputs in enumerate(zip(*packed, strict=True)):
-        for tensor, data in zip(program.inputs, inputs, strict=True):
+        place = slots[index % len(slots)]
+        for tensor, data in zip(place.inputs, inputs, strict=True):
             simulator.write(tensor.address, data)
-        counters.append(simulator.run(program.entry, step=True))
-        for tensor, values in zip(program.outputs, results, strict=True):
+        counters.append(simulator.run(place.entry, step=True))
+        for tensor, values in zip(place.outputs, results, strict=True):
             values.append(read_tensor(simulator, program, tensor))
         if progress is not None:
             progress(index + 1)

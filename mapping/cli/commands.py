@@ -17,6 +17,7 @@ from mapping.cli.subject import (
     load_subject,
     to_program,
 )
+from mapping.compiler import SlotCount
 from mapping.errors import ProgramError
 from mapping.network import Network
 from mapping.networks import network_names
@@ -44,10 +45,22 @@ clock_option = click.option(
 @config_option
 @click.option("-o", "--output", "target", type=click.Path(dir_okay=False, path_type=Path),
               help="Program file to write.")  # fmt: skip
+@click.option(
+    "--slots",
+    type=click.Choice(["1", "2", "auto"]),
+    default="auto",
+    show_default=True,
+    help="Memory for how many inputs and outputs: with 2, one is transferred while the other runs; "
+    "auto takes 2 where they fit.",
+)
 @clock_option
 @verbose_option
 def compile_command(
-    network: str, config_name: str | None, target: Path | None, clock_mhz: float | None
+    network: str,
+    config_name: str | None,
+    target: Path | None,
+    slots: str,
+    clock_mhz: float | None,
 ) -> None:
     """Compile NETWORK to a program, and show what it takes."""
     subject = load_subject(network)
@@ -55,7 +68,8 @@ def compile_command(
         raise click.UsageError(f"{network} is a program already: see it with systolic info")
     if target is not None and not target.parent.is_dir():
         raise click.UsageError(f"the folder of {target} does not exist")
-    program = to_program(subject, network, config_name)
+    counts: dict[str, SlotCount] = {"1": 1, "2": 2, "auto": "auto"}
+    program = to_program(subject, network, config_name, counts[slots])
     show_program(program, clock_mhz)
     if target is not None:
         with reported(OSError, ProgramError):
@@ -119,10 +133,18 @@ def show_program(program: Program, clock_mhz: float | None) -> None:
         memory=f"{used:,} of {config.scratchpad_words:,} words of {config.word_bits} bits "
         f"({used / config.scratchpad_words:.0%}): activations {program.load_address:,}, "
         f"weights and code {words:,}",
+        slots=_slots_text(program),
         cycles=f"{program.cycles:,} per image",
     )
     if clock_mhz is not None:
         facts(time=time_text(program.cycles, clock_mhz))
+
+
+def _slots_text(program: Program) -> str:
+    if len(program.slots) > 1:
+        return f"{len(program.slots)}: one image can be transferred while another one runs"
+    missing = program.slot_deficit_bytes
+    return f"1: a second one would need {missing:,} bytes more" if missing else "1"
 
 
 def _show_network(network: Network) -> None:

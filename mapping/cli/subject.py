@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mapping import network as network_file
 from mapping.cli.display import busy
 from mapping.cli.failure import Failure, reported
-from mapping.compiler import compile_network
+from mapping.compiler import SlotCount, compile_network
 from mapping.errors import MappingError, ProgramError
 from mapping.network import Network, NetworkFileError, load_network
 from mapping.networks import load_included, network_names
@@ -89,7 +89,9 @@ def _existing(text: str, otherwise: str) -> Path:
     return path
 
 
-def to_program(subject: Network | Program, name: str, config_name: str | None) -> Program:
+def to_program(
+    subject: Network | Program, name: str, config_name: str | None, slots: SlotCount = "auto"
+) -> Program:
     """Program of a subject: compiled, or checked to be for the configuration that is named.
 
     Parameters
@@ -100,6 +102,8 @@ def to_program(subject: Network | Program, name: str, config_name: str | None) -
         How the user named it.
     config_name : str or None
         How the user named a configuration.
+    slots : 1, 2 or "auto"
+        Slots to compile a network with.
 
     Raises
     ------
@@ -110,7 +114,7 @@ def to_program(subject: Network | Program, name: str, config_name: str | None) -
         config = load_config(config_name or DEFAULT_PRESET)
         title = subject.info.name or Path(name).stem
         with busy(f"compiling {title}"), reported(MappingError, about=title):
-            return compile_network(subject.graph, config, name=title)
+            return compile_network(subject.graph, config, name=title, slots=slots)
     if config_name is not None:
         check_config(subject, name, load_config(config_name), config_name)
     return subject

@@ -2,7 +2,7 @@
 
 from mapping.errors import ProgramError
 from mapping.program.container import Program
-from mapping.program.data import LayerRecord
+from mapping.program.data import LayerRecord, Slot
 from mapping.program.tensor import Packing, StoredTensor
 
-__all__ = ["LayerRecord", "Packing", "Program", "ProgramError", "StoredTensor"]
+__all__ = ["LayerRecord", "Packing", "Program", "ProgramError", "Slot", "StoredTensor"]

@@ -18,7 +18,7 @@ class Program(ProgramData):
     """A network for one configuration; its fields are those of :class:`ProgramData`."""
 
     def pack_input(self, images: ArrayLike, index: int = 0) -> list[bytes]:
-        """Words to write at ``inputs[index].address``, for each image.
+        """Words to write at ``inputs[index].address`` of any slot, for each image.
 
         Parameters
         ----------
@@ -35,7 +35,7 @@ class Program(ProgramData):
         return self.inputs[index].pack(images, self.config)
 
     def unpack_output(self, data: bytes, index: int = 0) -> NDArray[np.int64]:
-        """Values q of one image from the words at ``outputs[index].address``."""
+        """Values q of one image from the words at ``outputs[index].address`` of its slot."""
         return self.outputs[index].unpack(data, self.config)
 
     def listing(self) -> Iterator[str]:

@@ -2,11 +2,15 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Final
 
 from mapping.errors import ProgramError
 from mapping.program.tensor import StoredTensor
 from systolic.spec.config import ArrayConfig
 from systolic.spec.isa import Instruction, InstructionError, decode
+
+MAX_SLOTS: Final = 2
+"""One runs, the other is filled or read: a third would wait."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +58,27 @@ class LayerRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Slot:
+    """One place to run the network in, with code, inputs and outputs of its own.
+
+    Slots do the same in the same cycles, and share weights, parameters, tables and intermediate
+    tensors. Where there are two, a run touches neither inputs nor outputs of the other slot, and
+    leaves its own inputs as they were: the host may write and read the other slot meanwhile.
+
+    Parameters
+    ----------
+    entry : int
+        Word of the first instruction.
+    inputs, outputs : tuple of StoredTensor
+        In the order of the graph's inputs and outputs.
+    """
+
+    entry: int
+    inputs: tuple[StoredTensor, ...]
+    outputs: tuple[StoredTensor, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class ProgramData:
     """A network for one configuration: the content of a program file.
 
@@ -65,45 +90,70 @@ class ProgramData:
         The array it was made for.
     image : bytes
         Words to write at ``load_address`` once.
-    load_address, entry : int
-        First word of the image, and of the first instruction.
+    load_address : int
+        First word of the image.
     instruction_count : int
-        Number of instructions from ``entry`` on.
+        Number of instructions of each slot, from its ``entry`` on.
+    slots : tuple of Slot
+        One or two.
+    slot_deficit_bytes : int
+        What the scratchpad lacks for a second slot; 0 if there is one, or it was not asked for.
     layers : tuple of LayerRecord
         In order of execution; each ends in a SYNC.
-    inputs, outputs : tuple of StoredTensor
-        In the order of the graph's inputs and outputs.
     tensors : tuple of StoredTensor
-        All stored tensors; only with ``keep_all`` do they all survive to the end.
+        All tensors of a run in the first slot; only with ``keep_all`` do they all survive to the
+        end.
     """
 
     name: str
     config: ArrayConfig
     image: bytes
     load_address: int
-    entry: int
     instruction_count: int
+    slots: tuple[Slot, ...]
+    slot_deficit_bytes: int
     layers: tuple[LayerRecord, ...]
-    inputs: tuple[StoredTensor, ...]
-    outputs: tuple[StoredTensor, ...]
     tensors: tuple[StoredTensor, ...]
 
-    @cached_property
+    @property
+    def entry(self) -> int:
+        """Entry of the first slot."""
+        return self.slots[0].entry
+
+    @property
+    def inputs(self) -> tuple[StoredTensor, ...]:
+        """Inputs of the first slot; those of the other differ in their addresses only."""
+        return self.slots[0].inputs
+
+    @property
+    def outputs(self) -> tuple[StoredTensor, ...]:
+        """Outputs of the first slot; those of the other differ in their addresses only."""
+        return self.slots[0].outputs
+
+    @property
     def instructions(self) -> tuple[Instruction, ...]:
-        """Decoded instructions.
+        """Instructions of the first slot; see :attr:`code`."""
+        return self.code[0]
+
+    @cached_property
+    def code(self) -> tuple[tuple[Instruction, ...], ...]:
+        """Decoded instructions of each slot.
 
         Raises
         ------
         ProgramError
             If the image does not hold them.
         """
+        return tuple(self._decode(slot.entry) for slot in self.slots)
+
+    def _decode(self, entry: int) -> tuple[Instruction, ...]:
         stride = self.config.instruction_words * self.config.word_bytes
-        start = (self.entry - self.load_address) * self.config.word_bytes
+        start = (entry - self.load_address) * self.config.word_bytes
         code = self.image[start : start + self.instruction_count * stride]
         if start < 0 or len(code) != self.instruction_count * stride:
             raise ProgramError(
-                f"program: {self.instruction_count} instructions at word {self.entry} do not lie "
-                "in the image"
+                f"program: {self.instruction_count} instructions at word {entry} do not lie in the "
+                "image"
             )
         words = [code[i : i + 8] for i in range(0, len(code), stride)]
         try:

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 from mapping.errors import ProgramError
 from mapping.file_format import FileFormat, write_whole
 from mapping.program.codec import Record, as_list, as_object, decode_record
-from mapping.program.data import LayerRecord, ProgramData
+from mapping.program.data import LayerRecord, ProgramData, Slot
 from mapping.program.tensor import StoredTensor
 from mapping.program.verify import verify_program
 from systolic.spec.config import ArrayConfig, ConfigError
@@ -22,7 +22,7 @@ Data = TypeVar("Data", bound=ProgramData)
 FORMAT: Final = FileFormat(
     kind="program",
     magic=b"SYSTPRG\n",
-    version=1,
+    version=2,
     remedy="compile again",
     data_name="image",
     data_max_bytes=4 << 20,
@@ -32,13 +32,12 @@ FORMAT: Final = FileFormat(
 KEYS: Final = (
     "config",
     "config_digest",
-    "entry",
-    "inputs",
     "instruction_count",
     "layers",
     "load_address",
     "name",
-    "outputs",
+    "slot_deficit_bytes",
+    "slots",
     "tensors",
 )
 
@@ -76,11 +75,10 @@ def to_bytes(program: ProgramData) -> bytes:
         "config": json.loads(program.config.to_json()),
         "config_digest": program.config.digest.hex(),
         "load_address": program.load_address,
-        "entry": program.entry,
         "instruction_count": program.instruction_count,
+        "slots": [asdict(slot) for slot in program.slots],
+        "slot_deficit_bytes": program.slot_deficit_bytes,
         "layers": [asdict(layer) for layer in program.layers],
-        "inputs": [asdict(tensor) for tensor in program.inputs],
-        "outputs": [asdict(tensor) for tensor in program.outputs],
         "tensors": [asdict(tensor) for tensor in program.tensors],
     }
     return FORMAT.pack(content, program.image)
@@ -100,28 +98,31 @@ def _decode(content: Any, image: bytes, cls: type[Data]) -> Data:
         raise ProgramError(f"configuration: {error}") from None
     if values["config_digest"] != config.digest.hex():
         raise ProgramError("the configuration is not the one its digest was made of: compile again")
-    name, numbers = values["name"], ("load_address", "entry", "instruction_count")
+    name, words = values["name"], config.scratchpad_words
     if not isinstance(name, str):
         raise ProgramError("name must be a string")
-    for key in numbers:
+    limits = {"load_address": words, "instruction_count": words, "slot_deficit_bytes": 1 << 32}
+    for key, limit in limits.items():
         value = values[key]
-        if type(value) is not int or not 0 <= value <= config.scratchpad_words:
-            raise ProgramError(f"{key} must be 0..{config.scratchpad_words}, not {value!r}")
+        if type(value) is not int or not 0 <= value <= limit:
+            raise ProgramError(f"{key} must be 0..{limit}, not {value!r}")
     image_words, odd_bytes = divmod(len(image), config.word_bytes)
-    if odd_bytes or values["load_address"] + image_words > config.scratchpad_words:
+    if odd_bytes or values["load_address"] + image_words > words:
         raise ProgramError(f"the image ({len(image)} bytes) does not fit the scratchpad")
     program = cls(
         name=name,
         config=config,
         image=image,
         load_address=values["load_address"],
-        entry=values["entry"],
         instruction_count=values["instruction_count"],
+        slots=_records(Slot, values, "slots"),
+        slot_deficit_bytes=values["slot_deficit_bytes"],
         layers=_records(LayerRecord, values, "layers"),
-        inputs=_tensors(values, "inputs", config),
-        outputs=_tensors(values, "outputs", config),
-        tensors=_tensors(values, "tensors", config),
+        tensors=_records(StoredTensor, values, "tensors"),
     )
+    own = (tensor for slot in program.slots for tensor in (*slot.inputs, *slot.outputs))
+    for tensor in (*program.tensors, *own):
+        tensor.check(config)
     verify_program(program)
     return program
 
@@ -129,10 +130,3 @@ def _decode(content: Any, image: bytes, cls: type[Data]) -> Data:
 def _records(cls: type[Record], values: dict[str, Any], key: str) -> tuple[Record, ...]:
     items = as_list(values[key], key)
     return tuple(decode_record(cls, item, f"{key}[{i}]") for i, item in enumerate(items))
-
-
-def _tensors(values: dict[str, Any], key: str, config: ArrayConfig) -> tuple[StoredTensor, ...]:
-    tensors = _records(StoredTensor, values, key)
-    for tensor in tensors:
-        tensor.check(config)
-    return tensors

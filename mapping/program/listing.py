@@ -9,19 +9,35 @@ from systolic.spec.isa import listing
 
 
 def program_lines(program: ProgramData) -> Iterator[str]:
-    """Lines of a program's listing."""
+    """Lines of a program's listing; of a second slot, only what differs from the first."""
     config = program.config
     words = len(program.image) // config.word_bytes
     yield f"program {program.name} for {config} ({config.digest.hex()})"
-    yield (
-        f"image   {words} words at {program.load_address}, {program.instruction_count} "
-        f"instructions at {program.entry}"
-    )
+    yield f"image   {words} words at {program.load_address}"
+    yield f"slot 0  {program.instruction_count} instructions at {program.entry}"
     inputs = {tensor.node for tensor in program.inputs}
     for tensor in program.tensors:
         yield tensor_line("input " if tensor.node in inputs else "tensor", tensor, config)
     for tensor in program.outputs:
         yield tensor_line("output", tensor, config)
+    for number, slot in enumerate(program.slots[1:], 1):
+        yield f"slot {number}  {program.instruction_count} instructions at {slot.entry}"
+        for tensor in slot.inputs:
+            yield tensor_line("input ", tensor, config)
+        for tensor in slot.outputs:
+            yield tensor_line("output", tensor, config)
+    yield from _layer_lines(program)
+    for number in range(1, len(program.slots)):
+        yield ""
+        yield f"slot {number}, where it differs from slot 0:"
+        pairs = zip(program.code[number], program.instructions, strict=True)
+        for index, (instruction, first) in enumerate(pairs):
+            if instruction != first:
+                yield from listing([instruction], first=index)
+
+
+def _layer_lines(program: ProgramData) -> Iterator[str]:
+    """Each layer with its instructions in the first slot."""
     first = 0
     for layer in program.layers:
         yield ""

@@ -20,12 +20,19 @@ class BorderMemory:
     """Which words are known to hold zeros, so that a border need not be written again.
 
     Tensors of one shape often take turns at one place; all but the first find their border done.
+
+    Parameters
+    ----------
+    config : ArrayConfig
+        The array.
+    words : int
+        Words from 0 to the end of all tensors.
     """
 
-    def __init__(self, config: ArrayConfig) -> None:
+    def __init__(self, config: ArrayConfig, words: int) -> None:
         self._config = config
         # The digit that all rows of a word hold; -1 if they may hold anything.
-        self._digits = np.full(config.scratchpad_words, -1, np.int64)
+        self._digits = np.full(words, -1, np.int64)
 
     def claim(self, tensor: StoredTensor) -> bool:
         """Whether a tensor that is about to be written has to have its border written.

@@ -66,7 +66,7 @@ def place_tensors(
         sorted(tensors, key=lambda value: (lives[value].first - lives[value].last, -sizes[value])),
     )
     plans = [_place_in_order(order, sizes, lives) for order in orders]
-    ends = [max(plan[value] + sizes[value] for value in plan) for plan in plans]
+    ends = [max((plan[value] + sizes[value] for value in plan), default=0) for plan in plans]
     best = plans[ends.index(min(ends))]
     for value, address in best.items():
         _check_fit(tensors[value], address, config)
@@ -104,17 +104,22 @@ def _check_fit(tensor: StoredTensor, address: int, config: ArrayConfig) -> None:
     if over > 0:
         raise ScratchpadError(
             f"{tensor.name}: needs {words} words beside {address} that are in use at the same "
-            f"time, but the scratchpad has {limit}: {over * config.word_bytes} bytes too many"
+            f"time, but the scratchpad has {limit}",
+            over * config.word_bytes,
         )
 
 
 def activation_words(tensors: Mapping[int, StoredTensor], config: ArrayConfig) -> int:
     """Words from 0 to the end of the highest tensor."""
-    return max(tensor.address + tensor.words(config) for tensor in tensors.values())
+    return max((tensor.address + tensor.words(config) for tensor in tensors.values()), default=0)
 
 
 def check_image(
-    activations: int, constants: Mapping[str, int], instructions: int, config: ArrayConfig
+    activations: int,
+    constants: Mapping[str, int],
+    instructions: int,
+    slots: int,
+    config: ArrayConfig,
 ) -> None:
     """Refuse an image that does not fit behind the activations.
 
@@ -125,7 +130,9 @@ def check_image(
     constants : mapping of str to int
         Words of each layer's weights, parameters and tables.
     instructions : int
-        Words of the instructions.
+        Words of the instructions of all slots.
+    slots : int
+        Number of slots, for the message.
     config : ArrayConfig
         The array.
 
@@ -137,10 +144,12 @@ def check_image(
     total = sum(constants.values())
     over = activations + total + instructions - config.scratchpad_words
     if over > 0:
-        largest = max(constants, key=lambda name: constants[name])
+        largest = max(constants, key=lambda name: constants[name], default="")
+        most = f" (most of them, {constants[largest]}, for {largest})" if largest else ""
+        of_slots = f" with {slots} slots (1 needs less)" if slots > 1 else ""
         raise ScratchpadError(
-            f"program: {total} words of weights, parameters and tables (most of them, "
-            f"{constants[largest]}, for {largest}), {instructions} of instructions and "
-            f"{activations} of activations are more than the scratchpad's "
-            f"{config.scratchpad_words}: {over * config.word_bytes} bytes too many"
+            f"program{of_slots}: {total} words of weights, parameters and tables{most}, "
+            f"{instructions} of instructions and {activations} of activations are more than "
+            f"the scratchpad's {config.scratchpad_words}",
+            over * config.word_bytes,
         )

@@ -57,7 +57,8 @@ def check_network(
     expected = run_all(graph, images)
     predicted = [predict_counters(program)] * len(images)
     for simulator in (FunctionalSimulator(rtl.config), rtl):
-        outputs, counters = run_network(simulator, program, images)
+        slot = 0 if keep_all else None  # the tensors that are listed are those of slot 0
+        outputs, counters = run_network(simulator, program, images, slot=slot)
         assert counters == predicted
         for output, value in zip(outputs, graph.outputs, strict=True):
             np.testing.assert_array_equal(output, expected[value])

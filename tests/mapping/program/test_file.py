@@ -67,12 +67,12 @@ def test_messages_name_the_file(tmp_path: Path) -> None:
         (DATA[:20], "truncated: 20 bytes"),
         (DATA[:-1], "must be .* bytes long by its header"),
         (DATA + b"x", "must be .* bytes long by its header"),
-        (DATA[:8] + struct.pack("<I", 2) + DATA[12:], "format version must be 1, not 2"),
+        (DATA[:8] + struct.pack("<I", 3) + DATA[12:], "format version must be 2, not 3"),
         (DATA[:12] + struct.pack("<I", 1 << 31) + DATA[16:], "description must be at most"),
         (DATA[:16] + struct.pack("<I", 1 << 31) + DATA[20:], "image must be at most"),
-        (sealed(HEADER.pack(b"SYSTPRG\n", 1, 1, 0), b"{"), "not JSON"),
-        (sealed(HEADER.pack(b"SYSTPRG\n", 1, 2, 0), b"[]"), "object with exactly"),
-        (sealed(HEADER.pack(b"SYSTPRG\n", 1, 200_000, 0), b"[" * 200_000), "nested|not JSON"),
+        (sealed(HEADER.pack(b"SYSTPRG\n", 2, 1, 0), b"{"), "not JSON"),
+        (sealed(HEADER.pack(b"SYSTPRG\n", 2, 2, 0), b"[]"), "object with exactly"),
+        (sealed(HEADER.pack(b"SYSTPRG\n", 2, 200_000, 0), b"[" * 200_000), "nested|not JSON"),
     ],
 )
 def test_what_is_no_program_file_is_refused(data: bytes, message: str) -> None:
@@ -94,7 +94,12 @@ def test_every_flipped_bit_is_noticed(position: int, bit: int) -> None:
     [
         (lambda c: c.update(extra=1), "object with exactly"),
         (lambda c: c.update(name=3), "name must be a string"),
-        (lambda c: c.update(entry=True), "entry must be 0..16384, not True"),
+        (lambda c: c["slots"][0].update(entry=True), r"slots\[0\].entry must be an integer"),
+        (lambda c: c["slots"][1].update(entry=-1), "instructions at word -1 do not lie"),
+        (lambda c: c["slots"].pop() and c["slots"].pop(), "slots must be 1..2, not 0"),
+        (lambda c: c["slots"].append(c["slots"][0]), "slots must be 1..2, not 3"),
+        (lambda c: c["slots"][1]["outputs"].pop(), "slots must have the same inputs and outputs"),
+        (lambda c: c.update(slot_deficit_bytes=-1), "slot_deficit_bytes must be 0.."),
         (lambda c: c.update(load_address=1 << 40), "load_address must be 0"),
         (lambda c: c.update(load_address=16384), "image .* does not fit"),
         (lambda c: c.update(instruction_count=16384), "instructions at word .* do not lie"),
@@ -104,8 +109,14 @@ def test_every_flipped_bit_is_noticed(position: int, bit: int) -> None:
         (lambda c: c["layers"][0].update(cycles="1"), r"layers\[0\].cycles must be an integer"),
         (lambda c: c["layers"][0].update(utilisation=1e999), "must be a finite number"),
         (lambda c: c["layers"][0].update(cycles=1), "predicted cycles are not those"),
-        (lambda c: c["inputs"][0].pop("zero"), r"inputs\[0\] must be an object with exactly"),
-        (lambda c: c["inputs"][0].update(border=[0]), "border must have 4 elements, not 1"),
+        (
+            lambda c: c["slots"][0]["inputs"][0].pop("zero"),
+            "inputs must be an object with exactly",
+        ),
+        (
+            lambda c: c["slots"][0]["inputs"][0].update(border=[0]),
+            "border must have 4 elements, not 1",
+        ),
         (lambda c: c["tensors"][0].update(height=1 << 50), "extents must be 1"),
     ],
 )

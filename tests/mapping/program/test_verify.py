@@ -87,4 +87,43 @@ def test_predicted_cycles_must_be_true() -> None:
 def test_outputs_must_have_been_written() -> None:
     elsewhere = replace(PROGRAM.outputs[0], address=CONFIG.scratchpad_words - 100)
     with pytest.raises(ProgramError, match=r"output .* words that were never written"):
-        replace(PROGRAM, outputs=(elsewhere,)).verify()
+        with_slot(1, outputs=(elsewhere,)).verify()
+
+
+def with_slot(number: int, **fields: object) -> Program:
+    """The program with fields of one slot replaced."""
+    slots = list(PROGRAM.slots)
+    slots[number] = replace(slots[number], **fields)
+    return replace(PROGRAM, slots=tuple(slots))
+
+
+def test_a_run_must_not_see_what_the_host_does_in_the_other_slot() -> None:
+    with pytest.raises(ProgramError, match=r"slot 1, instruction .* words that were never written"):
+        with_slot(1, entry=PROGRAM.entry).verify()  # reads the inputs of slot 0
+
+
+def test_a_run_must_leave_the_inputs_and_the_other_slots_outputs_alone() -> None:
+    index, store = next(
+        (index, code)
+        for index, code in reversed(list(enumerate(PROGRAM.instructions)))
+        if isinstance(code, Store)
+    )
+    first, second = PROGRAM.slots
+    shift = second.outputs[0].address - first.outputs[0].address
+    message = "slot 0, .* stores into inputs, or into another slot's outputs"
+    for base in (store.base + shift, first.inputs[0].address, second.inputs[0].address):
+        with pytest.raises(ProgramError, match=message):
+            with_instruction(index, replace(store, base=base)).verify()
+
+
+@pytest.mark.parametrize("address", [PROGRAM.load_address, PROGRAM.inputs[0].address])
+def test_inputs_must_share_no_words(address: int) -> None:
+    moved = replace(PROGRAM.inputs[0], address=address)
+    with pytest.raises(ProgramError, match="of slot 1 shares words with the image or another"):
+        with_slot(1, inputs=(moved,)).verify()
+
+
+def test_one_slot_may_lend_its_inputs_to_what_comes_later() -> None:
+    program = compile_network(random_network(4), CONFIG, slots=1)
+    program.verify()
+    assert program.load_address < PROGRAM.load_address

@@ -25,7 +25,7 @@ def tensor(address: int, zero: int = 3, width: int = 4) -> StoredTensor:
 
 
 def test_a_border_is_written_once_for_tensors_alike() -> None:
-    memory = BorderMemory(CONFIG)
+    memory = BorderMemory(CONFIG, 1000)
     assert memory.claim(tensor(10))
     assert not memory.claim(tensor(10))
     assert memory.claim(tensor(10, zero=4))
@@ -33,7 +33,7 @@ def test_a_border_is_written_once_for_tensors_alike() -> None:
 
 
 def test_another_tensor_in_between_destroys_a_border() -> None:
-    memory = BorderMemory(CONFIG)
+    memory = BorderMemory(CONFIG, 1000)
     memory.claim(tensor(10))
     memory.claim(tensor(10 + tensor(10).words(CONFIG)))
     assert not memory.claim(tensor(10))
@@ -66,9 +66,9 @@ def test_a_chain_of_padded_convolutions_writes_few_borders_and_is_right() -> Non
     for _ in range(6):
         value = conv(value)
     graph = builder.graph(value)
-    program = compile_network(graph, CONFIG)
+    program = compile_network(graph, CONFIG, slots=1)
     assert borders(program) == 3  # beside the input, then in turns at two places
-    assert borders(compile_network(graph, CONFIG, keep_all=True)) == 5
+    assert borders(compile_network(graph, CONFIG, keep_all=True, slots=1)) == 5
     images = rng.integers(-128, 128, (2, 6, 5, 3))
     outputs, _ = run_network(FunctionalSimulator(CONFIG), program, images)
     np.testing.assert_array_equal(outputs[0], run(graph, images)[0])

@@ -66,12 +66,12 @@ def test_an_image_that_does_not_fit_is_refused_with_the_excess() -> None:
     builder = Builder()
     weights = [[1, 2, 3]] * 16
     value = builder.input((16,)).matmul(weights).requantize(1 << 30, 0)
-    program = compile_network(builder.graph(value), ArrayConfig())
+    program = compile_network(builder.graph(value), ArrayConfig(), slots=1)
     words = program.load_address + len(program.image) // 8
     assert words < 64  # the least a configuration can have is more
     wide = ArrayConfig(scratchpad_words=64)
-    assert compile_network(builder.graph(value), wide).image == program.image
-    bigger = builder.graph(value.matmul([[1] * 64] * 3).requantize(1 << 30, 0))
+    assert compile_network(builder.graph(value), wide, slots=1).image == program.image
+    bigger = builder.graph(value.matmul([list(range(64))] * 3).requantize(1 << 30, 0))
     message = r"program: \d+ words of weights.*for matmul_3\), .* the scratchpad's 64: \d+ bytes"
     with pytest.raises(ScratchpadError, match=message):
         compile_network(bigger, wide)

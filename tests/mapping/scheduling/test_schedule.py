@@ -78,7 +78,7 @@ def test_weights_that_repeat_are_stored_once() -> None:
     def words(channels: int) -> int:
         builder = Builder()
         value = builder.input((8, 8, channels)).avg_pool2d(2)
-        program = compile_network(builder.graph(value), CONFIG)
+        program = compile_network(builder.graph(value), CONFIG, slots=1)
         return len(program.image) // CONFIG.word_bytes - program.instruction_count
 
     assert words(16) == words(160)  # four tiles of diagonals, whatever the channels
@@ -94,7 +94,7 @@ def test_one_input_channel_is_packed_by_the_host(out: int) -> None:
 
 def test_less_is_packed_where_memory_does_not_suffice() -> None:
     graph = convolution(20, 20, 1, 4, 7)
-    program = compile_network(graph, CONFIG)
+    program = compile_network(graph, CONFIG, slots=1)
     words = program.load_address + len(program.image) // CONFIG.word_bytes
     smaller = compile_network(graph, ArrayConfig(scratchpad_words=words - 1))
     packings = [one.inputs[0].packing for one in (program, smaller)]
