@@ -1,5 +1,6 @@
 """compile, listing and info."""
 
+import json
 import os
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from mapping.compiler import compile_network
 from mapping.networks import load_included
 from mapping.presets import PRESETS
 from mapping.program import Program
+from systolic.spec.config import ArrayConfig
 from tests.cli.conftest import Systolic
 
 
@@ -29,6 +31,30 @@ def test_compile_writes_the_program_and_shows_its_cycles(
     assert max(map(len, outcome.out.splitlines())) <= 100
     for layer in program.layers:
         assert f"{layer.cycles:,}" in outcome.out
+
+
+def test_compile_gives_two_slots_where_they_fit_and_says_so(
+    systolic: Systolic, tmp_path: Path
+) -> None:
+    graph = load_included("digits_int8").graph
+    two, one = (compile_network(graph, ArrayConfig(), slots=slots) for slots in (2, 1))
+    tight = tmp_path / "tight.json"
+    words = two.load_address + len(two.image) // two.config.word_bytes - 5
+    tight.write_text(json.dumps({"scratchpad_words": words}))
+    for arguments, text in (
+        (
+            ("--config", "default"),
+            "slots      2: one image can be transferred while another one runs\n",
+        ),
+        (("--config", "default", "--slots", "1"), "slots      1\n"),
+        (("--config", tight), "slots      1: a second one would need 40 bytes more\n"),
+    ):
+        outcome = systolic("compile", "digits", *arguments)
+        assert outcome.status == 0
+        assert text in outcome.out
+        assert f"{one.cycles:,} per image" in outcome.out
+    outcome = systolic("compile", "digits", "--config", tight, "--slots", "2")
+    outcome.assert_fails(1, "digits_int8: program with 2 slots (1 needs less): ", "40 bytes too")
 
 
 def test_compile_writes_the_file_whole_or_not_at_all(
