@@ -1,6 +1,6 @@
 """The compiler: the list of passes from a graph of nodes to a program, top to bottom."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -76,17 +76,24 @@ def compile_network(
     fused = fuse(graph, config)
     stored = stored_values(graph, fused)
     layers = lower(graph, fused, stored, config)
-    # Packed inputs are larger: where they do not fit, less is packed.
-    for choices in ((KERNEL_ROWS, WHOLE_KERNEL), (KERNEL_ROWS,)):
-        packed, packings = choose_packings(graph, layers, stored, config, choices=choices)
-        backend = _Backend(graph, packed, packings, stored, config)
+    refusals: list[ScratchpadError] = []
+    for backend in _backends(graph, layers, stored, config):
         try:
             return _with_slots(backend, slots, name, keep_all=keep_all)
-        except ScratchpadError:
-            if not packings:
-                raise
-    backend = _Backend(graph, layers, {}, stored, config)
-    return _with_slots(backend, slots, name, keep_all=keep_all)
+        except ScratchpadError as error:
+            refusals.append(error)
+    raise min(refusals, key=lambda error: error.missing_bytes)
+
+
+def _backends(
+    graph: Graph, layers: Sequence[LoweredLayer], stored: frozenset[int], config: ArrayConfig
+) -> Iterator["_Backend"]:
+    """Ways to go on, the fastest first: packed inputs are larger, and may not fit."""
+    for choices in ((KERNEL_ROWS, WHOLE_KERNEL), (KERNEL_ROWS,), ()):
+        packed, packings = choose_packings(graph, layers, stored, config, choices=choices)
+        yield _Backend(graph, packed, packings, stored, config)
+        if not packings:
+            return
 
 
 def _with_slots(backend: "_Backend", slots: SlotCount, name: str, *, keep_all: bool) -> Program:
