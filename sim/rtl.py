@@ -11,16 +11,8 @@ from sim.compiled import CompiledModel, compile_component
 from systolic.accelerator import Accelerator
 from systolic.spec.config import INSTRUCTION_BITS, ArrayConfig
 from systolic.spec.isa import Sync, decode
-from systolic.spec.registers import (
-    FLAG_RESUME,
-    FLAG_STEP,
-    REGISTER_BYTES,
-    Command,
-    Registers,
-    Status,
-    bursts,
-    encode_command,
-)
+from systolic.spec.packets import FLAG_RESUME, FLAG_STEP, Command, Request, bursts
+from systolic.spec.registers import REGISTER_BYTES, Registers, Status
 
 RUN_LIMIT_CYCLES = 1 << 32
 """A program that has not stopped by then never will: the cycle counter has wrapped."""
@@ -67,9 +59,10 @@ class RtlSimulator:
             )
         self._check_range(addr, len(data) // word_bytes)
         for first, count in bursts(addr, len(data) // word_bytes):
-            command = encode_command(Command.WRITE, addr=first, last=first + count - 1)
             start = (first - addr) * word_bytes
-            self._exchange(command + data[start : start + count * word_bytes], 0)
+            words = data[start : start + count * word_bytes]
+            last = first + count - 1
+            self._exchange(Request(Command.WRITE, addr=first, last=last, payload=words), 0)
         for index in range(0, len(data), word_bytes):
             self._instructions[addr + index // word_bytes] = data[index : index + word_bytes]
 
@@ -78,8 +71,8 @@ class RtlSimulator:
         self._check_range(addr, count)
         data = bytearray()
         for first, part in bursts(addr, count):
-            command = encode_command(Command.READ, addr=first, last=first + part - 1)
-            data += self._exchange(command, part * self.config.word_bytes)
+            read = Request(Command.READ, addr=first, last=first + part - 1)
+            data += self._exchange(read, part * self.config.word_bytes)
         return bytes(data)
 
     def run(self, addr: int, *, step: bool = False) -> list[Registers]:
@@ -105,10 +98,10 @@ class RtlSimulator:
         flags = FLAG_STEP if step else 0
         marks: list[Registers] = []
         while True:
-            command = encode_command(Command.RUN, addr=addr, flags=flags)
-            status = self._exchange(command, 1, limit=RUN_LIMIT_CYCLES)[0]
-            registers = encode_command(Command.REGISTERS)
-            marks.append(Registers.decode(self._exchange(registers, REGISTER_BYTES)))
+            self._exchange(Request(Command.RUN, addr=addr, flags=flags), 0)
+            status = self._exchange(Request(Command.WAIT), 1, limit=RUN_LIMIT_CYCLES)[0]
+            registers = self._exchange(Request(Command.REGISTERS), REGISTER_BYTES)
+            marks.append(Registers.decode(registers))
             if status == Status.HALTED:
                 return marks
             if status != Status.PAUSED:
@@ -125,10 +118,10 @@ class RtlSimulator:
             if isinstance(decode(int.from_bytes(code[: INSTRUCTION_BITS // 8], "little")), Sync):
                 return addr
 
-    def _exchange(self, tx: bytes, rx_bytes: int, *, limit: int | None = None) -> bytes:
-        # A byte takes a cycle or two; a command a few more.
-        cycles = limit if limit is not None else 64 + 4 * (len(tx) + rx_bytes)
-        return self.model.exchange(tx, rx_bytes, cycles)[0]
+    def _exchange(self, request: Request, rx_bytes: int, *, limit: int | None = None) -> bytes:
+        # A byte takes a few cycles; a request a few more.
+        cycles = limit if limit is not None else 64 + 8 * (len(request.raw) + rx_bytes)
+        return self.model.exchange(request.raw, rx_bytes, cycles)[0]
 
     def _check_range(self, addr: int, count: int) -> None:
         if not 0 <= addr <= addr + count <= self.config.scratchpad_words:

@@ -9,6 +9,7 @@ from systolic.delay import DelayLine
 from systolic.drain import Drain
 from systolic.feeder import Feeder
 from systolic.host_port import HostPort
+from systolic.links.transfer import FRAMED_BYTE
 from systolic.out_buffer import OutBuffer
 from systolic.parameters import FIELDS, ParameterMemory
 from systolic.requantizer import Requantizer
@@ -16,6 +17,7 @@ from systolic.scratchpad import Scratchpad
 from systolic.sequencer import Sequencer
 from systolic.spec.config import OFFSET_DEPTH, ArrayConfig
 from systolic.spec.isa import Output
+from systolic.spec.registers import Identity
 
 
 class Accelerator(wiring.Component):
@@ -28,24 +30,35 @@ class Accelerator(wiring.Component):
     Parameters
     ----------
     config : ArrayConfig
-        All there is to choose.
+        All there is to choose about the array.
+    framed : bool
+        Whether it takes framed packets, as a link needs them, or raw ones.
+    identity : Identity, optional
+        What it tells of its link and board.
 
     Members
     -------
-    i : ``In(stream.Signature(8))``
-        Commands and data from the host: see :mod:`systolic.spec.registers`.
-    o : ``Out(stream.Signature(8))``
-        Answers.
+    i : ``In(stream.Signature(FRAMED_BYTE))``
+        Requests from the host: see :mod:`systolic.spec.packets`. Raw ones are bytes.
+    o : ``Out(stream.Signature(FRAMED_BYTE))``
+        Replies, likewise.
     """
 
-    def __init__(self, config: ArrayConfig) -> None:
+    def __init__(
+        self, config: ArrayConfig, *, framed: bool = False, identity: Identity | None = None
+    ) -> None:
         self._config = config
-        super().__init__({"i": In(stream.Signature(8)), "o": Out(stream.Signature(8))})
+        self._framed = framed
+        self._identity = identity
+        byte = FRAMED_BYTE if framed else 8
+        super().__init__({"i": In(stream.Signature(byte)), "o": Out(stream.Signature(byte))})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         config = self._config
-        m.submodules.host_port = host = HostPort(config)
+        m.submodules.host_port = host = HostPort(
+            config, framed=self._framed, identity=self._identity
+        )
         m.submodules.sequencer = sequencer = Sequencer(config)
         m.submodules.feeder = feeder = Feeder(
             addr_bits=config.addr_bits,
@@ -59,12 +72,14 @@ class Accelerator(wiring.Component):
         m.submodules.drain = drain = Drain(
             addr_bits=config.acc_addr_bits,
             cols=config.cols,
+            intervals=[config.drain_interval(n + 1) for n in range(config.max_digits)],
             wait_cycles=config.drain_wait_cycles,
         )
         m.submodules.out_buffer = out_buffer = OutBuffer(
             rows=config.rows,
             digit_bits=config.digit_bits,
             cols=config.cols,
+            group_cols=config.out_cols,
             word_bits=config.word_bits,
             max_digits=config.max_digits,
             pixels=config.out_pixels,
@@ -81,13 +96,14 @@ class Accelerator(wiring.Component):
             core.drain_addr_i.eq(drain.addr_o),
             core.drain_col_i.eq(drain.col_o),
         ]
-        code, valid = self._build_requantizer(m, sequencer, feeder, core, drain)
+        code, valid, window_ends = self._build_requantizer(m, sequencer, feeder, core, drain)
         m.d.comb += [
             out_buffer.instruction_i.eq(sequencer.instruction_o),
             out_buffer.output_en_i.eq(sequencer.output_en_o),
             out_buffer.start_i.eq(sequencer.drain_start_o),
             out_buffer.code_i.eq(code),
             out_buffer.valid_i.eq(valid),
+            out_buffer.window_end_i.eq(window_ends),
         ]
         return m
 
@@ -104,8 +120,10 @@ class Accelerator(wiring.Component):
             feeder.instruction_i.eq(sequencer.instruction_o),
             feeder.decode_i.eq(sequencer.decode_o),
             feeder.jump_i.eq(sequencer.jump_o),
-            feeder.fetch_i.eq(sequencer.fetch_o | host.fetch_o),
-            feeder.step_i.eq(sequencer.address_step_o | host.address_step_o),
+            feeder.follow_i.eq(sequencer.follow_o),
+            feeder.fetch_i.eq(sequencer.fetch_o),
+            feeder.step_i.eq(sequencer.address_step_o),
+            feeder.host_step_i.eq(host.address_step_o),
             feeder.prime_i.eq(sequencer.prime_o),
             feeder.gather_i.eq(sequencer.gather_o),
             feeder.count_i.eq(sequencer.count_o),
@@ -113,12 +131,14 @@ class Accelerator(wiring.Component):
             feeder.hold_pixel_i.eq(sequencer.hold_pixel_o),
             feeder.unit_i.eq(sequencer.unit_o),
             feeder.offset_en_i.eq(sequencer.offset_en_o),
-            feeder.header_i.eq(host.i.payload),
+            feeder.header_i.eq(host.byte_o),
             feeder.header_en_i.eq(host.header_en_o),
             drain.instruction_i.eq(sequencer.instruction_o),
             drain.output_en_i.eq(sequencer.output_en_o),
             drain.start_i.eq(sequencer.drain_start_o),
             host.is_last_i.eq(feeder.is_last_o),
+            host.follow_i.eq(sequencer.follow_o),
+            host.slot_i.eq(sequencer.slot_o),
             host.running_i.eq(sequencer.running_o),
             host.stopped_i.eq(sequencer.stopped_o),
             host.status_i.eq(sequencer.status_o),
@@ -133,9 +153,11 @@ class Accelerator(wiring.Component):
             scratchpad.read_en_i.eq(host.read_en_o | sequencer.read_en_o),
             scratchpad.write_en_i.eq(host.write_en_o | sequencer.store_o),
             scratchpad.write_data_i.eq(out_buffer.word_o),
-            out_buffer.byte_i.eq(host.i.payload),
+            out_buffer.byte_i.eq(host.byte_o),
+            host.byte_ready_i.eq(out_buffer.byte_ready_o),
+            out_buffer.byte_index_i.eq(host.byte_index_o),
             out_buffer.byte_en_i.eq(host.byte_en_o),
-            out_buffer.is_byte_i.eq(host.is_byte_o),
+            out_buffer.read_host_i.eq(host.buffer_en_o),
             out_buffer.read_en_i.eq(host.buffer_en_o | sequencer.buffer_en_o),
             out_buffer.read_block_i.eq(feeder.block_o),
             out_buffer.read_digit_i.eq(feeder.digit_o),
@@ -144,8 +166,8 @@ class Accelerator(wiring.Component):
 
     def _build_requantizer(
         self, m: Module, sequencer: Sequencer, feeder: Feeder, core: Core, drain: Drain
-    ) -> tuple[Value, Value]:
-        """From the drain's addresses to codes and their strobe."""
+    ) -> tuple[Value, Value, Value]:
+        """From the drain's addresses to codes, their strobe, and whether a window ends."""
         config = self._config
         m.submodules.parameters = parameters = ParameterMemory(word_bits=config.word_bits)
         m.submodules.requantizer = requantizer = Requantizer(
@@ -162,12 +184,20 @@ class Accelerator(wiring.Component):
             parameters.write_en_i.eq(sequencer.parameter_en_o),
         ]
         # The accumulator is read in slot cycle 0 and goes into the requantizer when it is there.
-        flags = Cat(drain.slot_o, drain.is_first_part_o, drain.is_last_part_o)
-        m.submodules.flags = line = DelayLine(width=3, cycles=core.drain_cycles)
+        m.submodules.flags = line = DelayLine(width=4, cycles=core.drain_cycles)
         m.d.comb += [
             requantizer.acc_i.eq(core.drain_o),
-            line.i.eq(flags),
-            Cat(requantizer.valid_i, requantizer.first_i, requantizer.last_i).eq(line.o),
+            line.i.eq(
+                Cat(
+                    drain.slot_o,
+                    drain.is_first_part_o,
+                    drain.is_last_part_o,
+                    drain.is_window_end_o,
+                )
+            ),
+            Cat(requantizer.valid_i, requantizer.first_i, requantizer.last_i, requantizer.tag_i).eq(
+                line.o
+            ),
         ]
         # Parameters are read in the cycle before the requantizer wants them.
         for name in FIELDS:
@@ -184,7 +214,7 @@ class Accelerator(wiring.Component):
 
     def _build_output(
         self, m: Module, sequencer: Sequencer, feeder: Feeder, requantizer: Requantizer
-    ) -> tuple[Value, Value]:
+    ) -> tuple[Value, Value, Value]:
         """Settings of the last OUTPUT, and the lookup table."""
         settings = {name: Signal(Output.LAYOUT[name].width, name=name) for name in Output.LAYOUT}
         with m.If(sequencer.output_en_o):
@@ -197,17 +227,21 @@ class Accelerator(wiring.Component):
             requantizer.hi_i.eq(settings["hi"]),
         ]
         if not self._config.table:
-            return requantizer.code_o, requantizer.valid_o
+            return requantizer.code_o, requantizer.valid_o, requantizer.tag_o
         m.submodules.table = table = memory.Memory(
             shape=8, depth=OFFSET_DEPTH, init=[], attrs={"ram_style": "block"}
         )
         write, read = table.write_port(), table.read_port()
-        code, valid = Signal(8), Signal()
-        m.d.sync += [code.eq(requantizer.code_o), valid.eq(requantizer.valid_o)]
+        code, valid, window_ends = Signal(8), Signal(), Signal()
+        m.d.sync += [
+            code.eq(requantizer.code_o),
+            valid.eq(requantizer.valid_o),
+            window_ends.eq(requantizer.tag_o),
+        ]
         m.d.comb += [
             write.addr.eq(feeder.index_o),
             write.data.eq(sequencer.unit_o),
             write.en.eq(sequencer.table_en_o),
             read.addr.eq(requantizer.code_o),
         ]
-        return Mux(settings["table"], read.data, code), valid
+        return Mux(settings["table"], read.data, code), valid, window_ends

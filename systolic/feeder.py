@@ -15,10 +15,12 @@ class Feeder(wiring.Component):
     The sequencer says with strobes what the address does at the end of a cycle::
 
         jump_i    addr <= address field of the instruction
+        follow_i  addr <= host's address; pc <= addr
         fetch_i   addr <= pc
-        step_i    addr <= addr + 1
         gather_i  addr <= base + offset[index]; index advances
+        step_i    addr <= addr + 1
 
+    While ``addr`` is the host's, ``host_step_i`` lets the host's address advance.
     ``prime_i`` reads the table's first offset, a cycle or more before the first ``gather_i``.
     ``count_i`` counts a word: ``digit_o`` runs through the digits of a pixel, and with the last of
     them the pixel counter and the accumulator address advance.
@@ -37,8 +39,8 @@ class Feeder(wiring.Component):
     instruction_i : ``In(64)``
         Instruction, valid with ``decode_i``.
     decode_i : ``In(1)``
-        Take counts and bases from it, and the next instruction's address from ``addr_o``.
-    jump_i, fetch_i, step_i, prime_i, gather_i, count_i : ``In(1)``
+        Take counts and bases from it.
+    jump_i, follow_i, fetch_i, step_i, prime_i, gather_i, count_i, host_step_i : ``In(1)``
         Strobes, see above.
     entry_i : ``In(1)``
         One table entry was loaded: the table index and the count of entries advance.
@@ -49,7 +51,7 @@ class Feeder(wiring.Component):
     offset_en_i : ``In(1)``
         Write ``unit_i``.
     header_i : ``In(8)``
-        Byte that enters ``last`` and ``pc`` from above with ``header_en_i``.
+        Byte that enters ``last`` and the host's address from above with ``header_en_i``.
     header_en_i : ``In(1)``
         Shift a byte in.
     addr_o : ``Out(addr_bits)``
@@ -82,11 +84,13 @@ class Feeder(wiring.Component):
                 "instruction_i": In(64),
                 "decode_i": In(1),
                 "jump_i": In(1),
+                "follow_i": In(1),
                 "fetch_i": In(1),
                 "step_i": In(1),
                 "prime_i": In(1),
                 "gather_i": In(1),
                 "count_i": In(1),
+                "host_step_i": In(1),
                 "entry_i": In(1),
                 "hold_pixel_i": In(1),
                 "unit_i": In(UNIT_BITS),
@@ -128,21 +132,28 @@ class Feeder(wiring.Component):
         return m
 
     def _build_address(self, m: Module, offset) -> None:
-        base = Signal.like(self.addr_o)
-        # The host's header passes through last into pc, so both are as wide as its fields.
-        pc, last = Signal(16), Signal(8)
+        base, pc = Signal.like(self.addr_o), Signal.like(self.addr_o)
+        # The host's header passes through last into its address, which is as wide as the header's.
+        host, last = Signal(16), Signal(8)
+        advanced = self.addr_o + 1
         with m.If(self.decode_i):
-            m.d.sync += [base.eq(self._field("base")), pc.eq(self.addr_o)]
+            m.d.sync += base.eq(self._field("base"))
+        with m.If(self.follow_i):
+            m.d.sync += pc.eq(self.addr_o)
         with m.If(self.header_en_i):
-            m.d.sync += [last.eq(self.header_i), pc.eq(Cat(pc[8:], last))]
+            m.d.sync += [last.eq(self.header_i), host.eq(Cat(host[8:], last))]
+        with m.Elif(self.host_step_i):
+            m.d.sync += host.eq(advanced)
         with m.If(self.jump_i):
             m.d.sync += self.addr_o.eq(self._field("weights"))
+        with m.Elif(self.follow_i):
+            m.d.sync += self.addr_o.eq(host)
         with m.Elif(self.fetch_i):
             m.d.sync += self.addr_o.eq(pc)
         with m.Elif(self.gather_i):
             m.d.sync += self.addr_o.eq(base + offset)
         with m.Elif(self.step_i):
-            m.d.sync += self.addr_o.eq(self.addr_o + 1)
+            m.d.sync += self.addr_o.eq(advanced)
         m.d.comb += self.is_last_o.eq(self.addr_o[: len(last)] == last)
 
     def _build_counters(self, m: Module) -> None:

@@ -12,6 +12,10 @@ from systolic.spec.registers import Status
 class Sequencer(wiring.Component):
     """In-order execution of a program; :mod:`systolic.spec.timing` has every instruction's cycles.
 
+    The scratchpad's port is the host's for a cycle (``slot_o``) between an instruction's decoding
+    and its action, where the mover does not need it, and always while idle. The address is the
+    host's by then (``follow_o``), and the program's again behind it.
+
     The fields of an instruction are taken straight from the scratchpad's output, which stays as
     long as nothing else is read; only narrow words need registers for the earlier parts of it.
 
@@ -23,7 +27,7 @@ class Sequencer(wiring.Component):
     Members
     -------
     run_i : ``In(1)``
-        Start at the feeder's program counter (the host port sees to it); taken while idle.
+        Start at the host's address; taken while idle.
     step_i : ``In(1)``
         Stop at every SYNC.
     drain_busy_i : ``In(1)``
@@ -33,11 +37,15 @@ class Sequencer(wiring.Component):
     pixel_end_i, end_i, digit_zero_i, flags_i
         From :class:`systolic.feeder.Feeder`.
     unit_index_i : ``In(range(word_units))``
-        Unit that the host wants to see on ``unit_o`` while idle.
+        Unit that the host wants to see on ``unit_o`` in the cycle behind its slot.
     instruction_o : ``Out(64)``
         Instruction, valid while decoding and in the cycle after it.
-    decode_o, jump_o, fetch_o, address_step_o, prime_o, gather_o, count_o, entry_o, hold_pixel_o
+    decode_o, jump_o, follow_o, fetch_o, address_step_o, prime_o, gather_o, count_o, entry_o
         Strobes for the feeder.
+    hold_pixel_o : ``Out(1)``
+        Another one.
+    slot_o : ``Out(1)``
+        The host may read or write the scratchpad.
     unit_o : ``Out(16)``
         Table entry being loaded, or what the host wants to see.
     offset_en_o, table_en_o : ``Out(1)``
@@ -82,6 +90,7 @@ class Sequencer(wiring.Component):
                 "instruction_o": Out(INSTRUCTION_BITS),
                 "decode_o": Out(1),
                 "jump_o": Out(1),
+                "follow_o": Out(1),
                 "fetch_o": Out(1),
                 "address_step_o": Out(1),
                 "prime_o": Out(1),
@@ -89,6 +98,7 @@ class Sequencer(wiring.Component):
                 "count_o": Out(1),
                 "entry_o": Out(1),
                 "hold_pixel_o": Out(1),
+                "slot_o": Out(1),
                 "unit_o": Out(UNIT_BITS),
                 "offset_en_o": Out(1),
                 "table_en_o": Out(1),
@@ -113,17 +123,17 @@ class Sequencer(wiring.Component):
         )
         m.d.comb += [
             self.running_o.eq(1),
-            unit_index.eq(unit),
+            unit_index.eq(self.unit_index_i),
             self.unit_o.eq(self.word_i.word_select(unit_index, UNIT_BITS)),
         ]
         with m.FSM():
             with m.State("IDLE"):
-                m.d.comb += [self.running_o.eq(0), unit_index.eq(self.unit_index_i)]
+                m.d.comb += [self.running_o.eq(0), self.follow_o.eq(1), self.slot_o.eq(1)]
                 with m.If(self.run_i):
                     m.next = "FETCH"
             self._build_fetch(m)
             self._build_decode(m)
-            self._build_load(m, unit)
+            self._build_load(m, unit, unit_index)
             self._build_matmul(m)
             self._build_store(m)
         return m
@@ -158,12 +168,19 @@ class Sequencer(wiring.Component):
                 waits.eq(~code.matches(*free) & ~is_offsets),
                 halt.eq(self.instruction_o[Sync.LAYOUT["halt"].lsb]),
             ]
+            m.d.comb += self.follow_o.eq(1)
             m.next = "EXECUTE"
         # These two reach far, so they come a cycle later; the instruction is still there.
         m.d.sync += [self.output_en_o.eq(0), self.drain_start_o.eq(0)]
         with m.State("EXECUTE"):
             m.d.comb += self.decode_o.eq(1)
-            with m.If(~(waits & self.drain_busy_i)), m.Switch(opcode):
+            is_free = ~(waits & self.drain_busy_i)
+            # The fields of these two are still needed in the next cycle.
+            m.d.comb += [
+                self.slot_o.eq(is_free & ~opcode.matches(int(Opcode.OUTPUT), int(Opcode.DRAIN))),
+                self.fetch_o.eq(is_free),
+            ]
+            with m.If(is_free), m.Switch(opcode):
                 with m.Case(Opcode.SYNC):
                     m.next = "FETCH"
                     with m.If(halt | self.step_i):
@@ -188,7 +205,7 @@ class Sequencer(wiring.Component):
                     m.d.comb += [self.stopped_o.eq(1), self.status_o.eq(Status.ILLEGAL)]
                     m.next = "IDLE"
 
-    def _build_load(self, m: Module, unit: Signal) -> None:
+    def _build_load(self, m: Module, unit: Signal, unit_index: Signal) -> None:
         units, words = self._config.word_units, self._config.parameter_words
         chunk = Signal(words, init=1)
         word_done = Signal()
@@ -197,6 +214,7 @@ class Sequencer(wiring.Component):
             m.d.sync += unit.eq(0)
             m.next = "LOAD"
         with m.State("LOAD"):
+            m.d.comb += unit_index.eq(unit)
             with m.If(self.flags_i == LoadTarget.PARAMETERS):
                 m.d.comb += [
                     self.parameter_en_o.eq(chunk),

@@ -1,26 +1,8 @@
-"""What the host sees of the accelerator: commands on its byte streams, identity and counters.
+"""What the host sees of the accelerator: identity, counters and how programs end.
 
-Commands are five bytes, ``opcode, flags, addr (16 bits, little-endian), last``; they address
-scratchpad words, ``last`` being the low byte of the last word's address, so that a command moves
-256 words at most. They are taken one at a time, while no program runs:
-
-=========== ========================================== ==========================================
-command     then, to the accelerator                   then, from the accelerator
-=========== ========================================== ==========================================
-WRITE       words ``addr .. last``                     nothing
-READ        nothing                                    words ``addr .. last``
-RUN         nothing                                    one byte, :class:`Status`, when it stops
-REGISTERS   nothing                                    the :data:`REGISTER_BYTES` register bytes
-=========== ========================================== ==========================================
-
-RUN starts at ``addr``. With flag :data:`FLAG_STEP` it stops at every SYNC; the host goes on from
-there by a RUN at the instruction behind it with :data:`FLAG_RESUME`, which lets the counters count
-on. A WRITE goes through the output buffer: what was drained into it before is lost, also between a
-pause and its resumption. Any other opcode is ignored, with its five bytes.
+:mod:`systolic.spec.packets` says how it asks for them.
 """
 
-import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -32,39 +14,13 @@ IDENTITY_BYTES = 16
 COUNTER_BITS = 24
 REGISTER_BYTES = IDENTITY_BYTES + 2 * COUNTER_BITS // 8
 
-HEADER_BYTES = 5
-BURST_WORDS = 256
-
-FLAG_STEP = 1
-FLAG_RESUME = 2
-
-
-class Command(IntEnum):
-    """First byte of a command."""
-
-    WRITE = 1
-    READ = 2
-    RUN = 3
-    REGISTERS = 4
-
 
 class Status(IntEnum):
-    """Answer to a RUN."""
+    """How a program ended."""
 
     HALTED = 0
     PAUSED = 1
     ILLEGAL = 2
-
-
-def encode_command(command: Command, *, addr: int = 0, last: int = 0, flags: int = 0) -> bytes:
-    """Five bytes of a command."""
-    return struct.pack("<BBHB", command, flags, addr, last & 0xFF)
-
-
-def bursts(addr: int, count: int) -> Iterator[tuple[int, int]]:
-    """Cut words ``addr .. addr + count - 1`` into what a command can move: (first, count) pairs."""
-    for first in range(addr, addr + count, BURST_WORDS):
-        yield first, min(BURST_WORDS, addr + count - first)
 
 
 @dataclass(frozen=True)

@@ -25,16 +25,8 @@ from systolic.spec.isa import (
     Sync,
 )
 from systolic.spec.layout import pack_instructions, pack_parameters, pack_units, pack_weights
-from systolic.spec.registers import (
-    FLAG_RESUME,
-    FLAG_STEP,
-    REGISTER_BYTES,
-    Command,
-    Registers,
-    Status,
-    encode_command,
-    identity,
-)
+from systolic.spec.packets import FLAG_RESUME, FLAG_STEP, Command, Request
+from systolic.spec.registers import REGISTER_BYTES, Identity, Registers, Status, identity
 from tests.systolic.cycles import converts
 
 CONFIGS = (
@@ -51,31 +43,33 @@ class Host:
     dut: Accelerator
     stalls: tuple[Random, Random] | tuple[None, None]
 
-    async def ask(self, ctx, sent: bytes, count: int) -> bytes:
-        """Send bytes, receive as many as asked for."""
-        await put(ctx, self.dut.i, sent, stalls=self.stalls[0])
+    async def ask(self, ctx, request: Request, count: int) -> bytes:
+        """Send a request, receive as many bytes as asked for."""
+        await put(ctx, self.dut.i, request.raw, stalls=self.stalls[0])
         return bytes(await get(ctx, self.dut.o, count, stalls=self.stalls[1]))
 
     async def write(self, ctx, addr: int, data: bytes, word_bytes: int) -> None:
         last = addr + len(data) // word_bytes - 1
-        await self.ask(ctx, encode_command(Command.WRITE, addr=addr, last=last) + data, 0)
+        await self.ask(ctx, Request(Command.WRITE, addr=addr, last=last, payload=data), 0)
 
     async def run(self, ctx, addr: int, flags: int = 0) -> tuple[Status, Registers]:
-        command = encode_command(Command.RUN, addr=addr, flags=flags)
-        status = Status((await self.ask(ctx, command, 1))[0])
-        registers = encode_command(Command.REGISTERS)
+        await self.ask(ctx, Request(Command.RUN, addr=addr, flags=flags), 0)
+        status = Status((await self.ask(ctx, Request(Command.WAIT), 1))[0])
+        registers = Request(Command.REGISTERS)
         return status, Registers.decode(await self.ask(ctx, registers, REGISTER_BYTES))
 
 
-def converse(config: ArrayConfig, bench, *, seed: int | None = None) -> None:
+def converse(
+    config: ArrayConfig, bench, *, seed: int | None = None, told: Identity | None = None
+) -> None:
     """Run ``bench(ctx, host)`` on a monitored accelerator."""
-    dut = Accelerator(config)
+    dut = Accelerator(config, identity=told)
     host = Host(dut, (None, None) if seed is None else (Random(seed), Random(seed + 1)))
 
     async def talk(ctx):
         await bench(ctx, host)
 
-    simulate(dut, talk, watch=[dut.i, dut.o], timeout_cycles=8000)
+    simulate(dut, talk, watch=[dut.i, dut.o], timeout_cycles=12_000)
 
 
 def example(config: ArrayConfig) -> tuple[dict[int, bytes], list[Instruction]]:
@@ -94,7 +88,7 @@ def example(config: ArrayConfig) -> tuple[dict[int, bytes], list[Instruction]]:
     code = [
         Load(target=LoadTarget.OFFSETS, count=4, addr=OFFSETS),
         Load(target=LoadTarget.PARAMETERS, count=config.cols, addr=PARAMETERS),
-        Output(digits=digits, zero=128, lo=0, hi=255, interval=max(2, digits)),
+        Output(digits=digits, zero=128, lo=0, hi=255),
         Matmul(first=1, half=0, digits=digits, count=4, base=ACTS, weights=WEIGHTS),
         Sync(halt=0),
         Drain(half=0, count=2, cols=config.cols, window=2),
@@ -126,7 +120,7 @@ def test_a_program_runs_step_by_step(config: ArrayConfig, seed: int | None) -> N
         assert resumed == (Status.HALTED, counters[1])
         digits = config.max_digits
         last = RESULTS + 8 * digits - 1
-        read = encode_command(Command.READ, addr=RESULTS, last=last)
+        read = Request(Command.READ, addr=RESULTS, last=last)
         answer = await host.ask(ctx, read, (last + 1 - RESULTS) * config.word_bytes)
         got = np.frombuffer(answer, np.uint8).reshape(-1, config.word_bytes)
         # Two pixels, and between and behind them four.
@@ -147,10 +141,21 @@ def test_the_host_learns_who_answers() -> None:
     config = CONFIGS[0]
 
     async def bench(ctx, host):
-        answer = await host.ask(ctx, encode_command(Command.REGISTERS), REGISTER_BYTES)
+        answer = await host.ask(ctx, Request(Command.REGISTERS), REGISTER_BYTES)
         assert Registers.decode(answer) == Registers(identity(config), 0, 0)
 
     converse(config, bench)
+
+
+def test_the_host_learns_of_link_and_board() -> None:
+    config = CONFIGS[0]
+    told = Identity(config.digest, window_log2=8, board_id=5, clock_mhz=24)
+
+    async def bench(ctx, host):
+        answer = await host.ask(ctx, Request(Command.REGISTERS), REGISTER_BYTES)
+        assert Identity.decode(Registers.decode(answer).identity) == told
+
+    converse(config, bench, told=told)
 
 
 def test_an_illegal_instruction_is_reported_and_the_next_run_works() -> None:
@@ -174,7 +179,7 @@ def test_the_last_word_of_the_scratchpad_can_be_written_and_read() -> None:
 
     async def bench(ctx, host):
         await host.write(ctx, 198, data, config.word_bytes)
-        read = encode_command(Command.READ, addr=198, last=199)
+        read = Request(Command.READ, addr=198, last=199)
         assert await host.ask(ctx, read, len(data)) == data
 
     converse(config, bench, seed=3)

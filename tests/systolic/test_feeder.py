@@ -13,12 +13,14 @@ ADDR_BITS = 12
 STROBES = (
     "decode_i",
     "jump_i",
+    "follow_i",
     "fetch_i",
     "step_i",
     "prime_i",
     "gather_i",
     "count_i",
     "entry_i",
+    "host_step_i",
     "hold_pixel_i",
     "offset_en_i",
     "header_en_i",
@@ -62,27 +64,37 @@ def test_gathered_addresses_are_base_plus_offset(seed: int) -> None:
     assert addrs[first:] == [addr % (1 << ADDR_BITS) for addr in expected]
 
 
-def test_jump_fetch_and_step_lead_to_weights_and_back() -> None:
+HEADER = [cycle("header_en", header_i=byte) for byte in (0x56, 0x04, 0x58)]
+
+
+def test_the_address_goes_to_host_and_weights_and_back() -> None:
     matmul = Matmul(first=1, half=0, digits=1, count=1, base=0, weights=0x1234)
-    header = [cycle("header_en", header_i=byte) for byte in (0x56, 0x04, 0x57)]
     stimuli = [
-        *header,
-        cycle("fetch"),
+        *HEADER,
+        cycle("follow"),
         cycle("step"),
-        cycle("decode", "jump", instruction_i=matmul.encode()),
+        # While a program runs, the host's address is shown between decoding and doing.
+        cycle("follow"),
+        cycle("decode", "jump", "fetch", "host_step", instruction_i=matmul.encode()),
         cycle("step"),
         cycle(),
         cycle("fetch"),
+        cycle("step"),
+        cycle("follow"),
+        cycle("fetch", "host_step"),
+        cycle("follow"),
         cycle(),
     ]
     addrs = [addr for (addr,) in trace(make(), stimuli, "addr_o")]
-    assert addrs[4:] == [0x456, 0x457, 0x234, 0x235, 0x235, 0x457]
+    program = [0x456, 0x457, 0x456, 0x234, 0x235, 0x235, 0x457, 0x458, 0x457, 0x458, 0x458]
+    assert addrs[4:] == program
 
 
-def test_the_last_word_of_a_command_is_told_by_its_low_byte() -> None:
+def test_the_last_word_of_a_request_is_told_by_its_low_byte() -> None:
     header = [cycle("header_en", header_i=byte) for byte in (0xFE, 0x02, 0x01)]
-    rows = trace(make(), [*header, cycle("fetch"), *[cycle("step")] * 5], "addr_o", "is_last_o")
-    assert rows[4:] == [(0x2FE, 0), (0x2FF, 0), (0x300, 0), (0x301, 1), (0x302, 0)]
+    words = [cycle("follow"), cycle("host_step")] * 5
+    rows = trace(make(), [*header, *words], "addr_o", "is_last_o")
+    assert rows[4::2] == [(0x2FE, 0), (0x2FF, 0), (0x300, 0), (0x301, 1), (0x302, 0)]
 
 
 @settings(max_examples=25)

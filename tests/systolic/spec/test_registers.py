@@ -1,46 +1,15 @@
-"""The host's view: commands, bursts, identity, counters."""
+"""The host's view: identity and counters."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from systolic.spec.config import ArrayConfig
 from systolic.spec.registers import (
-    BURST_WORDS,
-    FLAG_RESUME,
-    FLAG_STEP,
-    HEADER_BYTES,
     IDENTITY_BYTES,
     REGISTER_BYTES,
-    Command,
     Identity,
     Registers,
-    bursts,
-    encode_command,
     identity,
 )
-
-
-def test_a_command_is_opcode_flags_address_and_low_byte_of_the_last() -> None:
-    command = encode_command(Command.READ, addr=0x1234, last=0x12FF, flags=FLAG_STEP | FLAG_RESUME)
-    assert command == bytes([2, 3, 0x34, 0x12, 0xFF])
-    assert len(command) == HEADER_BYTES
-
-
-@given(st.integers(0, 63535), st.integers(0, 2000))
-def test_bursts_cover_each_word_once_and_end_where_a_command_can_tell(
-    addr: int, count: int
-) -> None:
-    words = []
-    for first, length in bursts(addr, count):
-        assert 1 <= length <= BURST_WORDS
-        last = encode_command(Command.WRITE, addr=first, last=first + length - 1)[-1]
-        # The first word whose low byte equals the command's is the burst's last.
-        assert next(word for word in range(first, first + 256) if word % 256 == last) == (
-            first + length - 1
-        )
-        words += range(first, first + length)
-    assert words == list(range(addr, addr + count))
 
 
 def test_identity_names_the_configuration() -> None:

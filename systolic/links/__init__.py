@@ -1,0 +1,1 @@
+"""Links: how requests and replies reach an accelerator from outside the chip."""
