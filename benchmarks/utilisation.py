@@ -20,11 +20,11 @@ from mapping import reference
 from mapping.builder import Builder, Value
 from mapping.compiler import compile_network
 from mapping.graph import Graph
+from mapping.presets import PRESETS
 from sim.rtl import RtlSimulator
 from sim.runner import run_network
-from systolic.spec.config import ArrayConfig
 
-CONFIG = ArrayConfig(rows=16, cols=4, weight_bits=8, digit_bits=4, pe_cols=4, acc_bits=24)
+CONFIG = PRESETS["up5k"]
 RNG_SEED = 1
 
 

@@ -11,7 +11,7 @@ PRESETS: Final[Mapping[str, ArrayConfig]] = MappingProxyType(
         # Every field at its default.
         "default": ArrayConfig(),
         # For the iCE40 UP5K: the word is its four SPRAMs side by side, the multiplier its DSPs.
-        "up5k": ArrayConfig(pe_cols=4, acc_bits=24),
+        "up5k": ArrayConfig(pe_cols=4, acc_bits=24, requantize_cycles=1),
         # Weights of 4 bits: half the array and half the memory; 8-bit weights take two passes.
         "int4": ArrayConfig(pe_cols=4, acc_bits=24, weight_bits=4),
         # Half the rows and digits of 2 bits: quick to simulate.

@@ -116,7 +116,7 @@ class FunctionalSimulator:
         self._buffer = np.full(
             (config.col_blocks, config.drain_pixels, config.rows), 0xFF, np.int64
         )
-        self._output = Output(digits=1, zero=0, lo=0, hi=0, interval=1)
+        self._output = Output(digits=1, zero=0, lo=0, hi=0)
 
     def write(self, addr: int, data: bytes) -> None:
         """Write whole words from ``addr`` on.

@@ -1,6 +1,8 @@
 """The drain engine: walks over finished accumulators and times the requantizer."""
 
-from amaranth import Module, Mux, Signal, Value
+from collections.abc import Sequence
+
+from amaranth import Array, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -11,7 +13,7 @@ from systolic.spec.isa import Field, Output
 class Drain(wiring.Component):
     """Counters of a DRAIN instruction.
 
-    After ``wait_cycles`` (the last sums are still on their way down) every ``interval`` cycles make
+    After ``wait_cycles`` (the last sums are still on their way down) every interval cycles make
     a slot: one accumulator of one column. ``slot_o`` marks a slot's first cycle; addresses and
     flags hold for the whole slot. ``wait_cycles`` after the last slot (the last results are still
     on their way out) the engine is idle again.
@@ -22,6 +24,8 @@ class Drain(wiring.Component):
         Bits of an accumulator's address in its half.
     cols : int
         Columns.
+    intervals : sequence of int
+        Cycles of a slot where results have 1, 2, ... digits.
     wait_cycles : int
         Cycles before the first and after the last slot.
 
@@ -30,7 +34,7 @@ class Drain(wiring.Component):
     instruction_i : ``In(64)``
         Instruction.
     output_en_i : ``In(1)``
-        It is an OUTPUT: take its interval.
+        It is an OUTPUT: take its number of digits.
     start_i : ``In(1)``
         It is a DRAIN: start.
     busy_o : ``Out(1)``
@@ -45,9 +49,14 @@ class Drain(wiring.Component):
         Its parameters.
     is_first_part_o, is_last_part_o : ``Out(1)``
         Whether the slot is the first or last part of its value.
+    is_window_end_o : ``Out(1)``
+        Whether it is the last part of a pooling window's last value.
     """
 
-    def __init__(self, *, addr_bits: int, cols: int, wait_cycles: int) -> None:
+    def __init__(
+        self, *, addr_bits: int, cols: int, intervals: Sequence[int], wait_cycles: int
+    ) -> None:
+        self._intervals = tuple(intervals)
         self._wait_cycles = wait_cycles
         super().__init__(
             {
@@ -61,6 +70,7 @@ class Drain(wiring.Component):
                 "channel_o": Out(8),
                 "is_first_part_o": Out(1),
                 "is_last_part_o": Out(1),
+                "is_window_end_o": Out(1),
             }
         )
 
@@ -70,11 +80,8 @@ class Drain(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        interval = Signal(Output.LAYOUT["interval"].width)
-        with m.If(self.output_en_i):
-            m.d.sync += interval.eq(self._field("interval", Output.LAYOUT))
-
-        timer = Signal(range(max(1 << len(interval), self._wait_cycles)))
+        pause = self._build_pause(m)
+        timer = Signal(range(max(*self._intervals, self._wait_cycles)))
         slot_ends, is_last = Signal(), Signal()
         m.d.comb += self.busy_o.eq(1)
         m.d.sync += [timer.eq(timer - 1), self.slot_o.eq(0)]
@@ -85,11 +92,11 @@ class Drain(wiring.Component):
                 with m.If(self.start_i):
                     m.next = "FLUSH"
             with m.State("FLUSH"), m.If(timer == 0):
-                m.d.sync += [timer.eq(interval), self.slot_o.eq(1)]
+                m.d.sync += [timer.eq(pause), self.slot_o.eq(1)]
                 m.next = "SLOTS"
             with m.State("SLOTS"), m.If(timer == 0):
                 m.d.comb += slot_ends.eq(1)
-                m.d.sync += [timer.eq(interval), self.slot_o.eq(1)]
+                m.d.sync += [timer.eq(pause), self.slot_o.eq(1)]
                 with m.If(is_last):
                     m.d.sync += [timer.eq(self._wait_cycles - 1), self.slot_o.eq(0)]
                     m.next = "TAIL"
@@ -98,26 +105,35 @@ class Drain(wiring.Component):
         self._build_counters(m, slot_ends, is_last)
         return m
 
+    def _build_pause(self, m: Module) -> Value:
+        """Cycles of a slot but one, as the last OUTPUT had it."""
+        if len(set(self._intervals)) == 1:
+            return Const(self._intervals[0] - 1)
+        digits = Signal(range(len(self._intervals)))
+        with m.If(self.output_en_i):
+            m.d.sync += digits.eq(self._field("digits", Output.LAYOUT))
+        return Array(Const(interval - 1) for interval in self._intervals)[digits]
+
     def _build_counters(self, m: Module, slot_ends: Signal, is_last: Signal) -> None:
         half = Signal()
         parts, windows, cols, count = Signal(3), Signal(8), Signal.like(self.col_o), Signal(8)
         part, window, start = Signal(3), Signal(8), Signal(8)
         addr, pixel_addr = Signal(len(self.addr_o) - 1), Signal(len(self.addr_o) - 1)
-        run_ends, pixel_ends = Signal(), Signal()
+        pixel_ends = Signal()
         m.d.comb += [
             self.is_first_part_o.eq(part == 0),
             self.is_last_part_o.eq(part == parts),
-            run_ends.eq(self.is_last_part_o & (window == windows)),
-            pixel_ends.eq(run_ends & (self.col_o == cols)),
+            self.is_window_end_o.eq(self.is_last_part_o & (window == windows)),
+            pixel_ends.eq(self.is_window_end_o & (self.col_o == cols)),
             is_last.eq(pixel_ends & (count == 0)),
             self.addr_o.eq(addr | half << len(addr)),
-            self.channel_o.eq(start + self.col_o),
+            self.channel_o.eq(start | self.col_o),
         ]
         with m.If(slot_ends):
             m.d.sync += [part.eq(Mux(self.is_last_part_o, 0, part + 1)), addr.eq(addr + 1)]
             with m.If(self.is_last_part_o):
                 m.d.sync += window.eq(window + 1)
-            with m.If(run_ends):
+            with m.If(self.is_window_end_o):
                 m.d.sync += [window.eq(0), self.col_o.eq(self.col_o + 1), addr.eq(pixel_addr)]
             with m.If(pixel_ends):
                 m.d.sync += [

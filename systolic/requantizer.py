@@ -58,6 +58,8 @@ class Requantizer(wiring.Component):
         High in cycle 0 of a slot.
     first_i, last_i : ``In(1)``
         Whether it is the first and the last part; in cycle 0.
+    tag_i : ``In(1)``
+        What goes with the value, in cycle 0 of its last part; low else.
     bias_i : ``In(signed(32))``, in fabric ``In(signed(max(acc_bits, 18)))``
         Bias, from cycle :attr:`bias_offset`; needed with the last part only.
     multiplier_i : ``In(48)``
@@ -74,6 +76,8 @@ class Requantizer(wiring.Component):
         Result.
     valid_o : ``Out(1)``
         High in the one cycle in which ``code_o`` is a result.
+    tag_o : ``Out(1)``
+        Then, its ``tag_i``.
 
     Raises
     ------
@@ -116,6 +120,7 @@ class Requantizer(wiring.Component):
                 "valid_i": In(1),
                 "first_i": In(1),
                 "last_i": In(1),
+                "tag_i": In(1),
                 "bias_i": In(signed(value_bits)),
                 "multiplier_i": In(MULTIPLIER_BITS),
                 "round_i": In(ROUND_BITS),
@@ -125,6 +130,7 @@ class Requantizer(wiring.Component):
                 "hi_i": In(CODE_BITS),
                 "code_o": Out(CODE_BITS),
                 "valid_o": Out(1),
+                "tag_o": Out(1),
             }
         )
 
@@ -183,10 +189,13 @@ class Requantizer(wiring.Component):
             multiplier.constant_i.eq(constant),
         ]
         self._build_output(m, is_onnx)
-        # The last part's strobe beside the pipeline.
-        strobe = Signal(self.latency)
-        m.d.sync += strobe.eq(Cat(self.valid_i & self.last_i, strobe))
-        m.d.comb += self.valid_o.eq(strobe[-1])
+        # The last part's strobe and the tag beside the pipeline.
+        strobe, tag = Signal(self.latency), Signal(self.latency, reset_less=True)
+        m.d.sync += [
+            strobe.eq(Cat(self.valid_i & self.last_i, strobe)),
+            tag.eq(Cat(self.tag_i, tag)),
+        ]
+        m.d.comb += [self.valid_o.eq(strobe[-1]), self.tag_o.eq(tag[-1])]
         if isinstance(multiplier, FabricMultiplier):
             m.d.comb += multiplier.start_i.eq(strobe[0])
         return m

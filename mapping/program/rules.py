@@ -145,8 +145,6 @@ class MachineRules:
         _require(config.table or not output.table, "needs a configuration with a lookup table")
         _require(output.lo <= output.hi, "lo must not exceed hi")
         self._check_digits(output.digits)
-        least = max(config.requantize_cycles, output.digits)
-        _require(output.interval >= least, f"interval must be at least {least}")
         self._output = output
 
     def _check_drain(self, drain: Drain) -> None:
@@ -154,6 +152,15 @@ class MachineRules:
         _require(output is not None, "drains before any OUTPUT")
         assert output is not None
         _require(drain.cols <= config.cols, f"drains {drain.cols} columns of {config.cols}")
+        group = config.out_cols
+        _require(
+            drain.cols % group == 0,
+            f"cols must be a multiple of {group}, not {drain.cols}",
+        )
+        step = min(config.rows, config.cols)
+        _require(drain.row % step == 0, f"row must be a multiple of {step}, not {drain.row}")
+        step = config.channel_step
+        _require(drain.start % step == 0, f"start must be a multiple of {step}, not {drain.start}")
         _require(drain.row < config.rows, f"row must be below {config.rows}, not {drain.row}")
         _require(
             drain.row + drain.cols <= config.col_blocks * config.rows,

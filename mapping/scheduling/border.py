@@ -114,7 +114,6 @@ def _zero_word(
             zero=tensor.zero,
             lo=0,
             hi=(1 << tensor.bits) - 1,
-            interval=max(config.requantize_cycles, digits),
         ),
         Load(target=LoadTarget.PARAMETERS, count=cols, addr=parameters),
         Matmul(first=1, half=HALF, digits=1, count=1, start=start, base=readable, weights=readable),

@@ -18,7 +18,7 @@ from mapping.program.tensor import StoredTensor
 from mapping.scheduling.border import border_instructions
 from mapping.scheduling.image import Constants
 from mapping.scheduling.offsets import ADDRESS_SPACE, OffsetTable
-from mapping.scheduling.parameters import ParameterChunk, parameter_chunks
+from mapping.scheduling.parameters import ParameterChunk, drained_cols, parameter_chunks
 from mapping.scheduling.tiling import PixelTile, Tiling
 from mapping.scheduling.weight_tiles import KTile, LayerTiles, NTile
 from systolic.spec.config import ArrayConfig
@@ -133,7 +133,6 @@ class LayerEmitter:
                 zero=layer.requantization.zero,
                 lo=epilogue.lo,
                 hi=epilogue.hi,
-                interval=max(self._config.requantize_cycles, self._digits),
             )
         )
 
@@ -190,7 +189,7 @@ class LayerEmitter:
                 count=len(pixels),
                 start=start,
                 parts=self._layer.parts,
-                cols=n_tile.cols,
+                cols=drained_cols(n_tile, self._config),
                 row=n_tile.slot % self._config.rows,
                 window=self._window,
                 pixel=first,

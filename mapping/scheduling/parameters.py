@@ -26,6 +26,11 @@ class ParameterChunk:
     groups: tuple[tuple[tuple[NTile, int], ...], ...]
 
 
+def drained_cols(tile: NTile, config: ArrayConfig) -> int:
+    """Columns that a DRAIN of this tile takes: whole groups, the last perhaps without a use."""
+    return -(-tile.cols // config.out_cols) * config.out_cols
+
+
 def parameter_chunks(
     requantization: Requantization, n_tiles: tuple[NTile, ...], config: ArrayConfig
 ) -> tuple[ParameterChunk, ...]:
@@ -39,19 +44,26 @@ def parameter_chunks(
         )
     )
     chunks: list[ParameterChunk] = []
-    builder = _ChunkBuilder()
+    builder = _ChunkBuilder(config.channel_step)
     for _, tiles in groupby(n_tiles, lambda tile: tile.slot // config.rows):
         group = tuple(tiles)
-        wanted = [tuple(rows[tile.channel : tile.channel + tile.cols]) for tile in group]
+        wanted = [_wanted(rows, tile, config) for tile in group]
         if builder.groups and not builder.has_room(wanted):
             chunks.append(builder.build())
-            builder = _ChunkBuilder()
+            builder = _ChunkBuilder(config.channel_step)
         builder.add(group, wanted)
     return (*chunks, builder.build())
 
 
+def _wanted(rows: list[Channel], tile: NTile, config: ArrayConfig) -> tuple[Channel, ...]:
+    """Parameters of a tile's channels; a column without a use takes those of the last."""
+    channels = rows[tile.channel : tile.channel + tile.cols]
+    return (*channels, *channels[-1:] * (drained_cols(tile, config) - tile.cols))
+
+
 class _ChunkBuilder:
-    def __init__(self) -> None:
+    def __init__(self, step: int) -> None:
+        self.step = step
         self.channels: list[Channel] = []
         self.starts: dict[tuple[Channel, ...], int] = {}
         self.groups: list[tuple[tuple[NTile, int], ...]] = []
@@ -59,12 +71,14 @@ class _ChunkBuilder:
     def has_room(self, wanted: list[tuple[Channel, ...]]) -> bool:
         """Whether a group's channels still fit."""
         new = {key for key in wanted if key not in self.starts}
-        return len(self.channels) + sum(map(len, new)) <= OFFSET_DEPTH
+        return -(-len(self.channels) // self.step) + len(new) <= OFFSET_DEPTH // self.step
 
     def add(self, group: tuple[NTile, ...], wanted: list[tuple[Channel, ...]]) -> None:
         """Append a group, sharing entries with tiles that have the same parameters."""
         for key in wanted:
             if key not in self.starts:
+                # Entries between tiles are loaded, but never used.
+                self.channels += key[:1] * (-len(self.channels) % self.step)
                 self.starts[key] = len(self.channels)
                 self.channels += key
         placed = zip(group, (self.starts[key] for key in wanted), strict=True)

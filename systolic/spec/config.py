@@ -298,6 +298,29 @@ class ArrayConfig:
         tail = 2 + self.requantizer_latency + 1 + self.max_digits
         return max(flush, tail)
 
+    @property
+    def out_cols(self) -> int:
+        """Columns whose results are written into the output buffer together.
+
+        Two where results have several digits, so that a result a cycle can be taken; a DRAIN takes
+        whole groups of them.
+        """
+        return 2 if self.max_digits > 1 and self.cols % 2 == self.rows % 2 == 0 else 1
+
+    @property
+    def channel_step(self) -> int:
+        """What a DRAIN's first entry of parameters is a multiple of: columns, to a power of two.
+
+        So that an entry's number is put together, not added up.
+        """
+        return 1 << _ceil_log2(self.cols)
+
+    def drain_interval(self, digits: int) -> int:
+        """Cycles from one drained accumulator to the next where results have so many digits."""
+        # Of two results, the first may be replaced when the last but one digit is written.
+        written = digits if self.out_cols == 1 else digits - 1
+        return max(self.requantize_cycles, written, 1)
+
     # Identity -------------------------------------------------------------------------------------
 
     def to_json(self) -> str:

@@ -189,8 +189,7 @@ class Output(Instruction):
 
     ``onnx`` chooses the rounding (0: TFLite's), ``table`` puts the lookup table behind the clamp,
     ``digits`` is the number of words per result, ``zero`` the code of zero, ``lo`` and ``hi`` the
-    clamp, in codes. ``interval`` is the number of cycles per drained accumulator: at least
-    ``ArrayConfig.requantize_cycles`` and at least ``digits``.
+    clamp, in codes.
     """
 
     OPCODE = Opcode.OUTPUT
@@ -201,7 +200,6 @@ class Output(Instruction):
         "zero": Field(8, 8),
         "lo": Field(16, 8),
         "hi": Field(24, 8),
-        "interval": Field(32, 6, 1),
     }
     WAITS = True
 
@@ -211,7 +209,6 @@ class Output(Instruction):
     zero: int
     lo: int
     hi: int
-    interval: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,7 +221,9 @@ class Drain(Instruction):
     part on top of nothing; with a ``weight_bits`` of 1 later parts are subtracted; bias added
     once); the largest result of a window becomes channel ``row + c`` of buffer pixel ``pixel + p``:
     row ``(row + c) % rows`` of block ``(row + c) // rows``, where ``row`` itself is below ``rows``.
-    Column c uses parameters ``start + c`` (modulo 256). ``pixel + count`` is at most
+    Column c uses parameters ``start + c`` (modulo 256). ``cols`` is a multiple of
+    ``ArrayConfig.out_cols``, ``start`` of ``ArrayConfig.channel_step``, ``row`` of the array's
+    columns or, if these are more, of its rows. ``pixel + count`` is at most
     ``ArrayConfig.drain_pixels``.
     """
 

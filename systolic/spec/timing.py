@@ -22,15 +22,15 @@ class Machine:
         Cycle in which the next instruction's fetch begins.
     drain_free : int
         First cycle in which the drain engine is idle.
-    interval : int
-        Cycles per drained accumulator, as set by the last OUTPUT.
+    digits : int
+        Digits of a result, as set by the last OUTPUT.
     busy_cycles : int
         Cycles so far in which the array was given activations.
     """
 
     cycle: int = 0
     drain_free: int = 0
-    interval: int = 1
+    digits: int = 1
     busy_cycles: int = 0
 
 
@@ -49,10 +49,10 @@ def action_cycles(instruction: Instruction, config: ArrayConfig) -> int:
             return 0
 
 
-def drain_cycles(instruction: Drain, interval: int, config: ArrayConfig) -> int:
+def drain_cycles(instruction: Drain, digits: int, config: ArrayConfig) -> int:
     """Cycles from the one after a DRAIN's execution until the drain engine is idle again."""
     slots = instruction.count * instruction.cols * instruction.window * instruction.parts
-    return 1 + 2 * config.drain_wait_cycles + slots * interval
+    return 1 + 2 * config.drain_wait_cycles + slots * config.drain_interval(digits)
 
 
 def advance(machine: Machine, instruction: Instruction, config: ArrayConfig) -> Machine:
@@ -60,17 +60,17 @@ def advance(machine: Machine, instruction: Instruction, config: ArrayConfig) -> 
     execute = machine.cycle + config.fetch_cycles - 1
     if instruction.waits:
         execute = max(execute, machine.drain_free)
-    drain_free, interval, busy = machine.drain_free, machine.interval, machine.busy_cycles
+    drain_free, digits, busy = machine.drain_free, machine.digits, machine.busy_cycles
     match instruction:
         case Drain():
-            drain_free = execute + 1 + drain_cycles(instruction, interval, config)
+            drain_free = execute + 1 + drain_cycles(instruction, digits, config)
         case Output():
-            interval = instruction.interval
+            digits = instruction.digits
         case Matmul():
             busy += instruction.count * instruction.digits
         case _:
             pass
-    return Machine(execute + 1 + action_cycles(instruction, config), drain_free, interval, busy)
+    return Machine(execute + 1 + action_cycles(instruction, config), drain_free, digits, busy)
 
 
 def program_cycles(instructions: Iterable[Instruction], config: ArrayConfig) -> list[Machine]:

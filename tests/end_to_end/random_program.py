@@ -210,7 +210,6 @@ class _Generator:
             noise = self.rng.integers(0, 256, len(entries)) << 8
             addr = self.place(pack_units(entries | noise, config))
             self.add(Load(target=LoadTarget.TABLE, count=len(entries), start=lo, addr=addr))
-        least = max(config.requantize_cycles, digits)
         self.output = Output(
             onnx=int(config.onnx and self.chance(0.5)),
             table=int(use_table),
@@ -218,7 +217,6 @@ class _Generator:
             zero=self.between(0, 255),
             lo=lo,
             hi=hi,
-            interval=self.between(least, min(64, least + 3)),
         )
         self.add(self.output)
 
@@ -229,8 +227,9 @@ class _Generator:
         window = self.between(1, pixels)
         count = self.between(1, min(config.drain_pixels, pixels // window))
         bound = self.joined_bound(half, count * window, parts)
-        cols = self.between(1, config.cols) if self.chance(0.5) else config.cols
-        row = self.between(0, min(config.rows - 1, config.col_blocks * config.rows - cols))
+        groups = config.cols // config.out_cols
+        cols = (self.between(1, groups) if self.chance(0.5) else groups) * config.out_cols
+        row = self.between(0, (config.rows - 1) // config.cols) * config.cols
         pixel = self.between(0, config.drain_pixels - count) if self.chance(0.4) else 0
         drain = Drain(
             half=half,
@@ -270,7 +269,7 @@ class _Generator:
     def find_parameters(self, cols: int, bound: int) -> int:
         """First of ``cols`` channels whose biases leave room for sums of that magnitude."""
         config = self.config
-        start = self.between(0, OFFSET_DEPTH - cols)
+        start = self.between(0, OFFSET_DEPTH // config.channel_step - 1) * config.channel_step
         room = (1 << config.acc_bits - 1) - 1 - bound
         if self.chance(0.3) and self.bias[start : start + cols].max() <= room:
             return start

@@ -139,5 +139,5 @@ def test_random_programs_use_all_there_is() -> None:
     )
     for used in ("SYNC   halt=0", "onnx=1 table=1", "target=0", "target=1", "target=2"):
         assert used in lines
-    for used in ("repeat=1", "parts=5", "window=7", "first=0", "interval=5"):
+    for used in ("repeat=1", "parts=5", "window=7", "first=0"):
         assert used in lines

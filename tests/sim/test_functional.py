@@ -87,7 +87,7 @@ DATA = {
 OFFSETS = Load(target=LoadTarget.OFFSETS, count=2, addr=8)
 PARAMETERS = Load(target=LoadTarget.PARAMETERS, count=4, addr=40)
 MATMUL = Matmul(first=1, half=0, digits=2, count=2, base=80, weights=0)
-OUTPUT = Output(digits=2, zero=0, lo=0, hi=255, interval=2)
+OUTPUT = Output(digits=2, zero=0, lo=0, hi=255)
 DRAIN = Drain(half=0, count=2, cols=4)
 STORE = Store(digits=2, count=2, base=90)
 GOOD = (OFFSETS, PARAMETERS, OUTPUT, MATMUL, DRAIN, STORE)
@@ -136,11 +136,11 @@ def test_the_good_program_runs() -> None:
         ((*GOOD[:5], MATMUL), "fills half 0 while it is drained"),
         ((*GOOD[:5], Store(digits=1, count=2, base=90)), "not drained with as many digits"),
         ((*GOOD[:5], Store(digits=2, count=2, base=90, block=1)), "there is no block 1"),
-        ((*GOOD[:4], Drain(half=0, count=2, cols=4, row=1)), "beyond the last block"),
-        ((*GOOD[:4], Drain(half=0, count=2, cols=4, start=1)), "parameters never loaded"),
+        ((*GOOD[:4], Drain(half=0, count=2, cols=4, row=2)), "row must be a multiple of 4"),
+        ((*GOOD[:4], Drain(half=0, count=2, cols=3)), "cols must be a multiple of 2"),
+        ((*GOOD[:4], Drain(half=0, count=2, cols=4, start=4)), "parameters never loaded"),
         ((*GOOD[:4], Drain(half=0, count=2, cols=4, pixel=14)), "needs 16 pixels of 15"),
         ((*GOOD[:5], Store(digits=2, count=16, base=90)), "stores 16 pixels of 15"),
-        ((*GOOD[:2], Output(digits=2, zero=0, lo=0, hi=255, interval=1)), "at least 2"),
     ],
 )  # fmt: skip
 def test_what_the_machine_leaves_undefined_is_an_error(

@@ -9,17 +9,29 @@ from systolic.spec.isa import Drain as DrainInstruction
 from systolic.spec.isa import Output
 from tests.systolic.cycles import converts, trace
 
-OUTPUTS = ("busy_o", "slot_o", "addr_o", "col_o", "channel_o", "is_first_part_o", "is_last_part_o")
+OUTPUTS = (
+    "busy_o",
+    "slot_o",
+    "addr_o",
+    "col_o",
+    "channel_o",
+    "is_first_part_o",
+    "is_last_part_o",
+    "is_window_end_o",
+)
 WAIT_CYCLES = 9
 
 
-def make(cols: int) -> Drain:
+INTERVALS = (2, 1, 5)
+
+
+def make(cols: int, intervals: tuple[int, ...] = INTERVALS) -> Drain:
     """An engine for halves of 32 accumulators."""
-    return Drain(addr_bits=5, cols=cols, wait_cycles=WAIT_CYCLES)
+    return Drain(addr_bits=5, cols=cols, intervals=intervals, wait_cycles=WAIT_CYCLES)
 
 
 def slots_of(drain: DrainInstruction) -> list[tuple[int, ...]]:
-    """Address, column, channel, first and last part of each slot."""
+    """Address, column, channel, first and last part, window's end of each slot."""
     return [
         (
             drain.half * 32 + (pixel * drain.window + element) * drain.parts + part,
@@ -27,6 +39,7 @@ def slots_of(drain: DrainInstruction) -> list[tuple[int, ...]]:
             (drain.start + col) % 256,
             part == 0,
             part == drain.parts - 1,
+            (element, part) == (drain.window - 1, drain.parts - 1),
         )
         for pixel in range(drain.count)
         for col in range(drain.cols)
@@ -35,9 +48,9 @@ def slots_of(drain: DrainInstruction) -> list[tuple[int, ...]]:
     ]
 
 
-def start(drain: DrainInstruction, interval: int) -> list[dict]:
+def start(drain: DrainInstruction, digits: int) -> list[dict]:
     """Cycles of an OUTPUT and a DRAIN, and noise where an instruction is no longer."""
-    output = Output(digits=1, zero=0, lo=0, hi=0, interval=interval)
+    output = Output(digits=digits, zero=0, lo=0, hi=0)
     return [
         {"instruction_i": output.encode(), "output_en_i": 1},
         {"instruction_i": drain.encode(), "output_en_i": 0, "start_i": 1},
@@ -51,7 +64,7 @@ def drains(draw: st.DrawFn) -> DrainInstruction:
     return DrainInstruction(
         half=draw(st.integers(0, 1)),
         count=draw(st.integers(1, 32 // (parts * window))),
-        start=draw(st.integers(0, 255)),
+        start=draw(st.integers(0, 31)) * 8,
         parts=parts,
         cols=draw(st.integers(1, 6)),
         window=window,
@@ -59,12 +72,15 @@ def drains(draw: st.DrawFn) -> DrainInstruction:
 
 
 @settings(max_examples=40)
-@given(drains(), st.integers(1, 5), st.integers(0, 2))
-def test_slots_come_in_order_and_on_time(drain: DrainInstruction, interval: int, more: int) -> None:
+@given(drains(), st.sampled_from([INTERVALS, (3, 3, 3)]), st.integers(1, 3), st.integers(0, 2))
+def test_slots_come_in_order_and_on_time(
+    drain: DrainInstruction, intervals: tuple[int, ...], digits: int, more: int
+) -> None:
+    interval = intervals[digits - 1]
     slots = slots_of(drain)
     cycles = 2 * WAIT_CYCLES + len(slots) * interval
-    stimuli = start(drain, interval) + [{}] * cycles
-    rows = trace(make(drain.cols + more), stimuli, *OUTPUTS)
+    stimuli = start(drain, digits) + [{}] * cycles
+    rows = trace(make(drain.cols + more, intervals), stimuli, *OUTPUTS)
     busy = [row[0] for row in rows]
     assert busy == [0, 1, *[1] * cycles, 0]  # from the start strobe on
     first = 2 + WAIT_CYCLES
@@ -77,10 +93,10 @@ def test_slots_come_in_order_and_on_time(drain: DrainInstruction, interval: int,
 
 
 def test_a_second_drain_starts_from_the_beginning() -> None:
-    one = DrainInstruction(half=1, count=2, cols=2, start=7, parts=2, window=2)
-    two = DrainInstruction(half=0, count=1, cols=1, start=250)
+    one = DrainInstruction(half=1, count=2, cols=2, start=8, parts=2, window=2)
+    two = DrainInstruction(half=0, count=1, cols=1, start=248)
     length = 2 * WAIT_CYCLES + 2 * len(slots_of(one))
-    stimuli = start(one, 2) + [{}] * length + start(two, 3) + [{}] * (2 * WAIT_CYCLES + 3)
+    stimuli = start(one, 1) + [{}] * length + start(two, 3) + [{}] * (2 * WAIT_CYCLES + 5)
     rows = trace(make(2), stimuli, *OUTPUTS)
     assert [row[2:] for row in rows if row[1]] == slots_of(one) + slots_of(two)
 

@@ -65,7 +65,7 @@ def test_parameters_are_loaded_once_for_up_to_256_channels() -> None:
         == 1
     )
     program = compile_network(convolution(3, 3, 4, 257, 1), CONFIG)
-    assert [load.count for load in loads(program, LoadTarget.PARAMETERS)] == [256, 1]
+    assert [load.count for load in loads(program, LoadTarget.PARAMETERS)] == [256, 2]
 
 
 def test_pools_share_the_parameters_of_all_channels() -> None:

@@ -35,7 +35,7 @@ EXAMPLE = {
     Opcode.SYNC: {"halt": 0},
     Opcode.LOAD: {"target": LoadTarget.OFFSETS, "count": 1, "addr": 0},
     Opcode.MATMUL: {"first": 0, "half": 0, "digits": 1, "count": 1, "base": 0, "weights": 0},
-    Opcode.OUTPUT: {"digits": 1, "zero": 0, "lo": 0, "hi": 0, "interval": 1},
+    Opcode.OUTPUT: {"digits": 1, "zero": 0, "lo": 0, "hi": 0},
     Opcode.DRAIN: {"half": 0, "count": 1, "cols": 1},
     Opcode.STORE: {"digits": 1, "count": 1, "base": 0},
 }
@@ -115,7 +115,7 @@ def test_only_matmuls_and_loads_of_offsets_run_beside_a_drain() -> None:
 def test_a_listing_numbers_its_lines_and_names_every_field() -> None:
     code = [
         Matmul(first=1, half=0, digits=2, count=16, base=5, weights=9),
-        Output(digits=2, zero=128, lo=0, hi=255, interval=2),
+        Output(digits=2, zero=128, lo=0, hi=255),
         Drain(half=0, count=16, cols=4),
         Store(digits=2, count=16, base=7),
         Sync(halt=1),

@@ -7,7 +7,7 @@ from systolic.spec.isa import Drain, Instruction, Load, LoadTarget, Matmul, Outp
 from systolic.spec.timing import Machine, action_cycles, advance, drain_cycles, program_cycles
 
 CONFIG = ArrayConfig()
-OUTPUT = Output(digits=2, zero=0, lo=0, hi=255, interval=3)
+OUTPUT = Output(digits=2, zero=0, lo=0, hi=255)
 DRAIN = Drain(half=0, count=5, cols=4, window=2, parts=3)
 MATMUL = Matmul(first=1, half=0, digits=2, count=10, base=0, weights=0)
 OFFSETS = Load(target=LoadTarget.OFFSETS, count=9, addr=0)
@@ -47,18 +47,21 @@ def test_narrow_words_take_longer_to_fetch() -> None:
 
 
 def test_a_drain_takes_its_interval_for_every_accumulator() -> None:
+    # Digits of a bit: of two columns' results, all but the last digit have to be out.
+    config = ArrayConfig(digit_bits=1, requantize_cycles=2)
     slots = 5 * 4 * 2 * 3
-    one = drain_cycles(DRAIN, 1, CONFIG)
-    assert drain_cycles(DRAIN, 7, CONFIG) - one == 6 * slots
+    two = drain_cycles(DRAIN, 3, config)
+    assert drain_cycles(DRAIN, 1, config) == two
+    assert drain_cycles(DRAIN, 8, config) - two == (7 - 2) * slots
     more = Drain(half=0, count=6, cols=4, window=2, parts=3)
-    assert drain_cycles(more, 3, CONFIG) - drain_cycles(DRAIN, 3, CONFIG) == 3 * 4 * 2 * 3
+    assert drain_cycles(more, 4, config) - drain_cycles(DRAIN, 4, config) == 3 * 4 * 2 * 3
 
 
 def test_a_drain_runs_beside_matmuls_and_holds_up_the_rest() -> None:
     machine = advance(Machine(), OUTPUT, CONFIG)
     machine = advance(machine, DRAIN, CONFIG)
     assert machine.cycle == 2 * CONFIG.fetch_cycles
-    done = machine.cycle + drain_cycles(DRAIN, 3, CONFIG)
+    done = machine.cycle + drain_cycles(DRAIN, 2, CONFIG)
     assert machine.drain_free == done
     for beside in (MATMUL, OFFSETS):
         after = advance(machine, beside, CONFIG)
