@@ -32,7 +32,7 @@ from boards.report import (
     read_placed,
 )
 from boards.tools import ToolError, tool_command, tool_version
-from boards.top import BoardTop, MakeLink
+from boards.top import BoardTop, MakeLink, clock_source
 from systolic.spec.boards import Board
 
 Progress = Callable[[str, str], None]
@@ -151,8 +151,8 @@ def build(
     for tool in chip.tools:
         tool_command(tool)
     progress("gateware", "elaborating")
-    top = BoardTop(board, input_clock_hz(board, platform), make_link or _accelerator(board))
-    rtlil = to_rtlil(top)
+    source = clock_source(board, input_clock_hz(board, platform))
+    rtlil = to_rtlil(BoardTop(board, source, make_link or _accelerator(board)))
     constraints = chip.write_constraints(board_pins(board, platform))
     tools = tuple(tool_version(tool) for tool in chip.tools)
     digest = _digest(rtlil, constraints, repr(chip), str(board.clock.hz), *tools)
@@ -292,7 +292,7 @@ def _slow(report: BuildReport) -> str:
     return (
         f"{report.board}: timing is not met: {report.best.fmax_mhz:.2f} MHz where "
         f"{report.clock_mhz:g} MHz are wanted ({tried}; the critical path is mostly in {slowest}): "
-        f"try --seeds {4 * len(report.seeds)} or a slower --clock"
+        f"try --seeds {4 * len(report.seeds)} or a slower --clock-mhz"
     )
 
 

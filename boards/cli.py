@@ -63,8 +63,8 @@ def boards_command() -> None:
 @click.option(
     "--jobs", type=click.IntRange(min=1), help="How many at once; by default one per processor."
 )
-@click.option("--clock", "clock_mhz", type=float, metavar="MHZ", help="Another clock.")
-@click.option("--baud", type=int, help="Another rate of the serial port.")
+@click.option("--clock-mhz", type=click.IntRange(1, 255), help="Another clock.")
+@click.option("--baud", type=click.IntRange(min=1), help="Another rate of the serial port.")
 @click.option(
     "-o", "--output", type=click.Path(file_okay=False, path_type=Path), metavar="FOLDER",
     help="Where the files go; by default build/BOARD.",
@@ -75,7 +75,7 @@ def build_command(
     config_name: str | None,
     seeds: int,
     jobs: int | None,
-    clock_mhz: float | None,
+    clock_mhz: int | None,
     baud: int | None,
     output: Path | None,
 ) -> None:
@@ -113,11 +113,11 @@ def _named(name: str) -> Board:
         raise click.UsageError(str(error)) from None
 
 
-def _chosen(name: str, config_name: str | None, clock_mhz: float | None, baud: int | None) -> Board:
+def _chosen(name: str, config_name: str | None, clock_mhz: int | None, baud: int | None) -> Board:
     """Board with whatever the user wants otherwise."""
     board = _named(name)
     config = load_config(config_name) if config_name else board.config
-    clock = replace(board.clock, hz=round(clock_mhz * 1e6)) if clock_mhz else board.clock
+    clock = replace(board.clock, hz=clock_mhz * 1_000_000) if clock_mhz else board.clock
     uart = replace(board.uart, baud=baud) if baud else board.uart
     with reported(BoardError, about=board.name):
         return replace(board, config=config, clock=clock, uart=uart)

@@ -73,7 +73,7 @@ def ice40_pll(input_hz: float, hz: float) -> Ice40Pll:
         for divq in range(1, 7):
             divf = round(hz * 2**divq / detector_hz) - 1
             oscillator_hz = detector_hz * (divf + 1)
-            if 0 <= divf <= 63 and 533e6 <= oscillator_hz <= 1066e6:
+            if 0 <= divf <= 127 and 533e6 <= oscillator_hz <= 1066e6:
                 out_hz = oscillator_hz / 2**divq
                 found.append(Ice40Pll(divr, divf, divq, filter_range, out_hz))
     return _nearest(found, input_hz, hz)

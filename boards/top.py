@@ -1,6 +1,7 @@
 """The top module of a bitstream: clock, reset, and an accelerator behind a UART."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from amaranth import (
@@ -16,11 +17,14 @@ from amaranth import (
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from boards.pll import ecp5_pll, ice40_pll
+from boards.pll import Ecp5Pll, Ice40Pll, ecp5_pll, ice40_pll
 from systolic.spec.boards import Board
 
 MakeLink = Callable[[], Any]
 """Makes the component behind ``rx`` and ``tx``."""
+
+ClockSource = Callable[[Module, Value], tuple[Value, Value]]
+"""Adds what makes the clock of an input to a module; returns the clock and whether it is steady."""
 
 
 class BoardTop(wiring.Component):
@@ -33,8 +37,8 @@ class BoardTop(wiring.Component):
     ----------
     board : Board
         Board.
-    input_hz : float
-        Frequency of its clock input.
+    source : callable
+        Clock, from :func:`clock_source`.
     make_link : callable
         Makes the component with the members ``rx`` and ``tx``.
 
@@ -46,17 +50,12 @@ class BoardTop(wiring.Component):
         From the host.
     tx : ``Out(1)``
         To the host.
-
-    Raises
-    ------
-    BoardError
-        If the PLL cannot make the clock.
     """
 
-    def __init__(self, board: Board, input_hz: float, make_link: MakeLink) -> None:
+    def __init__(self, board: Board, source: ClockSource, make_link: MakeLink) -> None:
         self._board = board
         self._make_link = make_link
-        self._make_pll = _pll_maker(board, input_hz)
+        self._source = source
         held = {pin.name: Out(1) for pin in board.held}
         super().__init__({"clk": In(1), "rx": In(1), "tx": Out(1), **held})
 
@@ -65,7 +64,7 @@ class BoardTop(wiring.Component):
         m = Module()
         m.domains.sync = ClockDomain()
         m.domains.start = ClockDomain(reset_less=True)
-        clock, is_locked = self._make_pll(m, self.clk)
+        clock, is_locked = self._source(m, self.clk)
         resetting = Signal(2, init=0b11)
         m.d.start += resetting.eq((resetting << 1) | ~is_locked)
         m.d.comb += [
@@ -79,18 +78,23 @@ class BoardTop(wiring.Component):
         return m
 
 
-def _pll_maker(board: Board, input_hz: float) -> Callable[[Module, Value], tuple[Value, Value]]:
-    """What adds a board's PLL to a module and returns its output and whether it is locked."""
+def clock_source(board: Board, input_hz: float) -> ClockSource:
+    """Clock of a board: its PLL with the right settings, if it has one.
+
+    Raises
+    ------
+    BoardError
+        If the PLL cannot make the clock.
+    """
     if board.clock.pll == "ecp5":
-        return lambda m, clk: _ecp5_clock(m, clk, board, input_hz)
+        return partial(_ecp5_clock, ecp5_pll(input_hz, board.clock.hz))
     if board.clock.pll == "none":
         return lambda m, clk: (clk, Const(1))
-    return lambda m, clk: _ice40_clock(m, clk, board, input_hz)
-
-
-def _ice40_clock(m: Module, clk: Value, board: Board, input_hz: float) -> tuple[Value, Value]:
     settings = ice40_pll(input_hz, board.clock.hz)
-    is_pad = board.clock.pll == "pad"
+    return partial(_ice40_clock, settings, board.clock.pll == "pad")
+
+
+def _ice40_clock(settings: Ice40Pll, is_pad: bool, m: Module, clk: Value) -> tuple[Value, Value]:
     clock, is_locked = Signal(), Signal()
     m.submodules.pll = Instance(
         "SB_PLL40_PAD" if is_pad else "SB_PLL40_CORE",
@@ -108,8 +112,7 @@ def _ice40_clock(m: Module, clk: Value, board: Board, input_hz: float) -> tuple[
     return clock, is_locked
 
 
-def _ecp5_clock(m: Module, clk: Value, board: Board, input_hz: float) -> tuple[Value, Value]:
-    settings = ecp5_pll(input_hz, board.clock.hz)
+def _ecp5_clock(settings: Ecp5Pll, m: Module, clk: Value) -> tuple[Value, Value]:
     clock, is_locked = Signal(), Signal()
     m.submodules.pll = Instance(
         "EHXPLLL",
