@@ -132,11 +132,11 @@ class Device:
         """Put it into its initial state, whatever it was doing; memories stay."""
         self.identity = _identity(self.url, self.link.reset())
         self.generation += 1
-        if self.identity.digest != self.config.digest:
-            raise ConfigMismatchError(self.url, self.config.digest, self.identity.digest)
         if self._board is not None and self.identity.board_id != self._board.board_id:
             found = board_name(self.identity)
             raise BoardMismatchError(self.url, self._board.name, found)
+        if self.identity.digest != self.config.digest:
+            raise ConfigMismatchError(self.url, self.config.digest, self.identity.digest)
         self.link.window_bytes = 1 << self.identity.window_log2 if self.identity.window_log2 else 0
         _log.info("%s: %s", self.url, self.identity)
 

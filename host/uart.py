@@ -93,6 +93,6 @@ def _why_not(port: str, baud: int, error: Exception) -> str:
         return f"no permission to use {port}: join the group that owns it (often dialout)"
     if code in (errno.EBUSY, errno.EAGAIN) or "PermissionError" in str(error):
         return f"{port} is in use by another program: close that first"
-    if code == errno.ENOTTY:
+    if "Inappropriate ioctl" in str(error):  # pyserial hides its number
         return f"{port} is not a serial port"
     return f"cannot open {port} at {baud} baud ({' '.join(str(error).split())})"

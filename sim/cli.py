@@ -1,4 +1,4 @@
-"""The simulators' verb: run."""
+"""The verb run: on a simulator, or on a device."""
 
 import os
 import tempfile
@@ -10,7 +10,10 @@ from typing import Literal
 
 import click
 from amaranth.hdl import UnusedElaboratable
+from click.core import ParameterSource
 
+from host.errors import DeviceError
+from host.protocol import DEFAULT_TIMEOUT_S
 from mapping import reference
 from mapping.cli.commands import clock_option
 from mapping.cli.display import busy, facts, print_table, progress, shape_text, table, time_text
@@ -27,6 +30,7 @@ from mapping.network import Network
 from mapping.networks import network_names
 from mapping.program import Program
 from mapping.reference import AccumulatorOverflowError
+from sim.board.run import Target, find_device, program_for, run_on_device
 from sim.check import CheckReport, Outputs, check_program, count_right
 from sim.compiled import CompilerError, NetlistError, SimulationTimeout, YosysError
 from sim.functional import FunctionalSimulator, SimulationError
@@ -50,6 +54,14 @@ class Options:
     vcd: Path | None
     vcd_depth: int
     clock_mhz: float | None
+    device: str | None
+    board: str | None
+    timeout_s: float
+
+    @property
+    def has_device(self) -> bool:
+        """Whether it is to run on a device."""
+        return self.device is not None or self.board is not None
 
 
 @click.command("run")
@@ -86,31 +98,57 @@ class Options:
     show_default=True,
     help="Levels of hierarchy in the waveform; each one multiplies time and size.",
 )
+@click.option(
+    "--device",
+    metavar="URL",
+    help="Run on a device instead: serial:///dev/ttyUSB1, socket://HOST:PORT, sim://rtl ...",
+)
+@click.option(
+    "--board",
+    metavar="BOARD",
+    help="Run on a board instead; without --device it is looked for by its USB ids.",
+)
+@click.option(
+    "--timeout",
+    "timeout_s",
+    type=click.FloatRange(min=0, min_open=True, max=3600),
+    default=DEFAULT_TIMEOUT_S,
+    show_default=True,
+    help="Longest silence of a device, in seconds.",
+)
 @clock_option
 @verbose_option
 def run_command(subject: str, config_name: str | None, **options: object) -> None:  # fmt: skip
-    """Run a network or a compiled program in simulation, and check every output and every cycle.
+    """Run a network or a compiled program, and check every output and every cycle.
 
-    The outputs of a network are compared with the reference interpreter's; those of a program,
-    which holds no network, with the functional simulator's.
+    It runs in simulation, or on a device. The outputs of a network are compared with the reference
+    interpreter's; those of a program, which holds no network, with the functional simulator's.
     """
     chosen = Options(**options)  # type: ignore[arg-type]  # click has checked them
+    source = click.get_current_context().get_parameter_source("simulator")
+    if chosen.has_device and (source is ParameterSource.COMMANDLINE or chosen.vcd is not None):
+        raise click.UsageError("--simulator and --vcd are for runs without a device")
     if chosen.vcd is not None:
         if chosen.simulator != "rtl":
             raise click.UsageError("--vcd needs --simulator rtl")
         if not chosen.vcd.parent.is_dir():
             raise click.UsageError(f"the folder of {chosen.vcd} does not exist")
     loaded = load_subject(subject)
-    program = to_program(loaded, subject, config_name)
+    device = find_device(chosen.device, chosen.board, chosen.timeout_s)
+    if device is None:
+        program = to_program(loaded, subject, config_name)
+    else:
+        program = program_for(device, loaded, subject, config_name)
     batch = _choose_batch(loaded, program, ALIASES.get(subject, subject), chosen)
-    with reported(*SIMULATOR_ERRORS):
-        expected = _expected(loaded, program, batch, chosen.simulator)
-        simulator = _make_simulator(program, chosen.simulator)
-        started = perf_counter()
-        with progress("running", len(batch.inputs[0])) as step:
-            report = check_program(simulator, program, batch.inputs, expected, step)
-        seconds = perf_counter() - started
-    _show(program, report, chosen, seconds)
+    with reported(*SIMULATOR_ERRORS, DeviceError):
+        expected = _expected(loaded, program, batch, chosen)
+        if device is None:
+            report, seconds = _simulate(program, batch, expected, chosen)
+        else:
+            assert expected is not None  # it is missing only for the functional simulator
+            report, seconds = run_on_device(device, program, batch.inputs, expected)
+    _show(program, report, device.title if device else f"{chosen.simulator} simulator", chosen)
+    _show_speed(report, seconds, device)
     _show_checks(loaded, report, batch)
     if chosen.vcd is not None:
         _record(program, batch, chosen.vcd, chosen.vcd_depth)
@@ -135,14 +173,25 @@ def _choose_batch(
     return batch.first(options.images)
 
 
+def _simulate(
+    program: Program, batch: Batch, expected: Outputs | None, options: Options
+) -> tuple[CheckReport, float]:
+    """Run on a simulator; the report, and the seconds it took."""
+    simulator = _make_simulator(program, options.simulator)
+    started = perf_counter()
+    with progress("running", len(batch.inputs[0])) as step:
+        report = check_program(simulator, program, batch.inputs, expected, step)
+    return report, perf_counter() - started
+
+
 def _expected(
-    loaded: Network | Program, program: Program, batch: Batch, kind: Kind
+    loaded: Network | Program, program: Program, batch: Batch, options: Options
 ) -> Outputs | None:
     """What the outputs must be, from something that shares nothing with the simulator."""
     if isinstance(loaded, Network):
         with busy("computing the reference"), reported(AccumulatorOverflowError):
             return reference.run(loaded.graph, *batch.inputs)
-    if kind == "functional":
+    if options.simulator == "functional" and not options.has_device:
         return None
     with progress("functional simulator", len(batch.inputs[0])) as step:
         simulator = FunctionalSimulator(program.config)
@@ -162,10 +211,10 @@ def _build(program: Program, trace_depth: int = 0) -> RtlSimulator:
     return RtlSimulator(program.config, trace_depth=trace_depth)
 
 
-def _show(program: Program, report: CheckReport, options: Options, seconds: float) -> None:
+def _show(program: Program, report: CheckReport, where: str, options: Options) -> None:
     """Print the layers: predicted and counted, and what that makes."""
     layers = table(
-        f"{program.name} on {program.config}, {options.simulator} simulator",
+        f"{program.name} on {program.config}, {where}",
         "<layer", "output", "MACs", "predicted", "counted", "util.", "<bound by",
     )  # fmt: skip
     for layer in report.layers:
@@ -180,10 +229,16 @@ def _show(program: Program, report: CheckReport, options: Options, seconds: floa
         "total", "", f"{program.macs:,}", f"{program.cycles:,}", f"{report.cycles:,}", "", ""
     )
     print_table(layers)
-    total = report.cycles * report.images
-    facts(simulated=f"{total:,} cycles in {seconds:.1f} s")
     if options.clock_mhz is not None and report.cycles:
         facts(time=time_text(report.cycles, options.clock_mhz))
+
+
+def _show_speed(report: CheckReport, seconds: float, device: Target | None) -> None:
+    if device is None:
+        facts(simulated=f"{report.cycles * report.images:,} cycles in {seconds:.1f} s")
+    else:
+        rate = report.images / seconds
+        facts(streamed=f"{report.images:,} images in {seconds:.2f} s, {rate:,.0f} images/s")
 
 
 def _show_checks(loaded: Network | Program, report: CheckReport, batch: Batch) -> None:
