@@ -1,0 +1,1 @@
+"""From a packed bitstream back to a simulation at its pins."""
