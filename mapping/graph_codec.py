@@ -7,12 +7,13 @@ which check them whenever one is made.
 
 from dataclasses import fields
 from math import prod
-from typing import Any, Final, cast, get_args, get_origin, get_type_hints
+from typing import Any, Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mapping.graph import MAX_NODES, Graph
+from mapping.graph import Graph
+from mapping.json_records import RecordReader
 from mapping.ops import (
     ActType,
     Add,
@@ -27,7 +28,6 @@ from mapping.ops import (
     MaxPool2d,
     Node,
     Pad,
-    Padding,
     RequantizeOnnx,
     RequantizeTflite,
     Reshape,
@@ -111,115 +111,53 @@ def decode_graph(value: Json, arrays: bytes) -> Graph:
     GraphError
         If a node breaks a rule of the type system.
     """
-    parts = as_object("graph", value, {"nodes", "outputs"})
-    decoder = _Decoder(arrays)
+    reader = _GraphReader(arrays)
+    parts = reader.as_object(value, ("nodes", "outputs"), "graph")
     nodes = tuple(
-        decoder.node(f"node {index}", node)
-        for index, node in enumerate(_list("nodes", parts["nodes"]))
+        reader.node(node, f"nodes[{index}]")
+        for index, node in enumerate(reader.as_list(parts["nodes"], "nodes"))
     )
-    if decoder.left:
-        raise CodecError(f"{decoder.left} bytes of array data are left over")
-    return Graph(nodes, _ints("outputs", parts["outputs"]))
+    if reader.left:
+        raise CodecError(f"{reader.left} bytes of array data are left over")
+    return Graph(nodes, reader.as_tuple((int, ...), parts["outputs"], "outputs"))
 
 
-class _Decoder:
+class _GraphReader(RecordReader):
     """Reads nodes one after the other, each taking its arrays off the front of the bytes."""
 
     def __init__(self, arrays: bytes) -> None:
+        super().__init__(CodecError)
         self._arrays = memoryview(arrays)
 
     @property
     def left(self) -> int:
+        """Bytes that no node has taken."""
         return len(self._arrays)
 
-    def node(self, where: str, value: Json) -> Node:
+    def node(self, value: Json, where: str) -> Node:
+        """Node of an object that names its kind."""
         if not isinstance(value, dict) or "kind" not in value:
             raise CodecError(f"{where} must be an object with a kind")
         parts = cast("dict[str, Json]", value)
-        kind = NODE_KINDS.get(_text(f"{where} kind", parts["kind"]))
+        kind = NODE_KINDS.get(self.as_text(parts["kind"], f"{where}.kind"))
         if kind is None:
             raise CodecError(
-                f"{where} kind must be one of {', '.join(NODE_KINDS)}, not {parts['kind']!r:.40}"
+                f"{where}.kind must be one of {', '.join(NODE_KINDS)}, not {parts['kind']!r:.40}"
             )
-        hints = get_type_hints(kind)
-        names = [field.name for field in fields(kind)]
-        as_object(where, value, {"kind", *names})
-        return kind(
-            **{name: self._field(f"{where} {name}", parts[name], hints[name]) for name in names}
-        )
+        self.as_object(value, {"kind", *(field.name for field in fields(kind))}, where)
+        return self.from_fields(kind, parts, where)
 
-    def _field(self, where: str, value: Json, hint: Any) -> Any:
-        """Decode a value by the annotation of the field it is for."""
-        if hint is int:
-            return _int(where, value)
-        if hint is str:
-            return _text(where, value)
-        if hint is ActType:
-            return _act_type(where, value)
-        if hint is TensorType:
-            parts = as_object(where, value, {"shape", "element"})
-            element = _act_type(f"{where} element", parts["element"])
-            return TensorType(_ints(f"{where} shape", parts["shape"]), element)
-        if hint is Padding:
-            return Padding(*_ints(where, value, count=len(Padding._fields)))
-        if get_origin(hint) is tuple:
-            is_open = get_args(hint)[-1] is Ellipsis
-            return _ints(where, value, count=None if is_open else len(get_args(hint)))
-        return self._array(where, value)
-
-    def _array(self, where: str, value: Json) -> NDArray[Any]:
-        parts = as_object(where, value, {"dtype", "shape"})
-        dtype = ARRAY_DTYPES.get(_text(f"{where} dtype", parts["dtype"]))
+    def other(self, hint: Any, value: Json, where: str) -> NDArray[Any]:
+        """Array whose type and shape stand in the JSON."""
+        parts = self.as_object(value, ("dtype", "shape"), where)
+        dtype = ARRAY_DTYPES.get(self.as_text(parts["dtype"], f"{where}.dtype"))
         if dtype is None:
-            raise CodecError(f"{where} dtype must be one of {', '.join(ARRAY_DTYPES)}")
-        shape = _ints(f"{where} shape", parts["shape"])
+            raise CodecError(f"{where}.dtype must be one of {', '.join(ARRAY_DTYPES)}")
+        shape = self.as_tuple((int, ...), parts["shape"], f"{where}.shape")
         if not 1 <= len(shape) <= MAX_AXES or min(shape) < 1:
-            raise CodecError(f"{where} shape must hold 1 to {MAX_AXES} positive integers")
+            raise CodecError(f"{where}.shape must hold 1 to {MAX_AXES} positive integers")
         length = prod(shape) * dtype.itemsize
         if length > self.left:
             raise CodecError(f"{where} needs {length} bytes of array data, {self.left} are left")
         taken, self._arrays = self._arrays[:length], self._arrays[length:]
         return np.frombuffer(taken, dtype).reshape(shape)
-
-
-def as_object(where: str, value: Json, names: set[str]) -> dict[str, Json]:
-    """Refuse anything but a JSON object with exactly these names."""
-    if not isinstance(value, dict) or set(cast("dict[str, Json]", value)) != names:
-        raise CodecError(f"{where} must be an object with exactly: {', '.join(sorted(names))}")
-    return cast("dict[str, Json]", value)
-
-
-def _list(where: str, value: Json) -> list[Json]:
-    if not isinstance(value, list):
-        raise CodecError(f"{where} must be a list")
-    return cast("list[Json]", value)
-
-
-def _int(where: str, value: Json) -> int:
-    # bool is a subclass of int, and true is not a number in JSON
-    if not isinstance(value, int) or isinstance(value, bool) or abs(value) >= 1 << 63:
-        raise CodecError(f"{where} must be a 64-bit integer")
-    return value
-
-
-def _ints(where: str, value: Json, count: int | None = None) -> tuple[int, ...]:
-    items = tuple(_int(where, item) for item in _list(where, value))
-    if len(items) > MAX_NODES:  # enough for a concatenation of everything
-        raise CodecError(f"{where} must hold at most {MAX_NODES} integers, not {len(items)}")
-    if count is not None and len(items) != count:
-        raise CodecError(f"{where} must hold {count} integers, not {len(items)}")
-    return items
-
-
-def _text(where: str, value: Json) -> str:
-    if not isinstance(value, str):
-        raise CodecError(f"{where} must be a string")
-    return value
-
-
-def _act_type(where: str, value: Json) -> ActType:
-    parts = as_object(where, value, {"bits", "signed", "zero_point"})
-    if not isinstance(parts["signed"], bool):
-        raise CodecError(f"{where} signed must be true or false")
-    bits, zero_point = _int(f"{where} bits", parts["bits"]), parts["zero_point"]
-    return ActType(bits, parts["signed"], _int(f"{where} zero_point", zero_point))

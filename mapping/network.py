@@ -6,15 +6,16 @@ JSON holds its element type and shape.
 """
 
 import os
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Final, cast
+from dataclasses import asdict, dataclass, field
+from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mapping.file_format import FileFormat, write_whole
 from mapping.graph import Graph
-from mapping.graph_codec import as_object, decode_graph, encode_graph
+from mapping.graph_codec import decode_graph, encode_graph
+from mapping.json_records import RecordReader
 from mapping.ops import ActType
 
 
@@ -156,19 +157,10 @@ def to_bytes(network: Network) -> bytes:
 def from_bytes(contents: bytes) -> Network:
     """Network of a file's contents; :exc:`ValueError` says in one line what is wrong with them."""
     description, arrays = FORMAT.unpack(contents)
-    parts = as_object("the description", description, {"info", "graph"})
-    return Network(decode_graph(parts["graph"], arrays), _decode_info(parts["info"]))
-
-
-def _decode_info(value: Any) -> NetworkInfo:
-    parts = as_object("info", value, {item.name for item in fields(NetworkInfo)})
-    if not isinstance(parts["labels"], list):
-        raise ValueError("labels must be a list of strings")
-    labels = tuple(cast("list[Any]", parts["labels"]))
-    if not all(isinstance(text, str) for text in (parts["name"], parts["description"], *labels)):
-        raise ValueError("name, description and labels must be strings")
-    known: dict[str, Any] = {**parts, "labels": labels}
-    return NetworkInfo(**known)
+    reader = RecordReader(NetworkFileError)
+    parts = reader.as_object(description, ("info", "graph"), "the description")
+    info = reader.record(NetworkInfo, parts["info"], "info")
+    return Network(decode_graph(parts["graph"], arrays), info)
 
 
 def _is_number(value: object) -> bool:

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 
 from mapping.errors import ProgramError
 from mapping.file_format import FileFormat, write_whole
-from mapping.program.codec import Record, as_list, as_object, decode_record
+from mapping.json_records import Record, RecordReader
 from mapping.program.data import LayerRecord, ProgramData, Slot
 from mapping.program.tensor import StoredTensor
 from mapping.program.verify import verify_program
@@ -29,6 +29,7 @@ FORMAT: Final = FileFormat(
     is_deflated=False,
     error=ProgramError,
 )
+READER: Final = RecordReader(ProgramError)
 KEYS: Final = (
     "config",
     "config_digest",
@@ -91,16 +92,14 @@ def from_bytes(contents: bytes, cls: type[Data]) -> Data:
 
 def _decode(content: Any, image: bytes, cls: type[Data]) -> Data:
     """Program of a parsed description; every field is checked before anything is built on it."""
-    values = as_object(content, KEYS, "the description")
+    values = READER.as_object(content, KEYS, "the description")
     try:
         config = ArrayConfig.from_json(json.dumps(values["config"]))
     except ConfigError as error:
         raise ProgramError(f"configuration: {error}") from None
     if values["config_digest"] != config.digest.hex():
         raise ProgramError("the configuration is not the one its digest was made of: compile again")
-    name, words = values["name"], config.scratchpad_words
-    if not isinstance(name, str):
-        raise ProgramError("name must be a string")
+    words = config.scratchpad_words
     limits = {"load_address": words, "instruction_count": words, "slot_deficit_bytes": 1 << 32}
     for key, limit in limits.items():
         value = values[key]
@@ -110,7 +109,7 @@ def _decode(content: Any, image: bytes, cls: type[Data]) -> Data:
     if odd_bytes or values["load_address"] + image_words > words:
         raise ProgramError(f"the image ({len(image)} bytes) does not fit the scratchpad")
     program = cls(
-        name=name,
+        name=READER.as_text(values["name"], "name"),
         config=config,
         image=image,
         load_address=values["load_address"],
@@ -128,5 +127,5 @@ def _decode(content: Any, image: bytes, cls: type[Data]) -> Data:
 
 
 def _records(cls: type[Record], values: dict[str, Any], key: str) -> tuple[Record, ...]:
-    items = as_list(values[key], key)
-    return tuple(decode_record(cls, item, f"{key}[{i}]") for i, item in enumerate(items))
+    items = READER.as_list(values[key], key)
+    return tuple(READER.record(cls, item, f"{key}[{i}]") for i, item in enumerate(items))
