@@ -212,6 +212,7 @@ class HostPort(wiring.Component):
         payload = Mux(packet.is_a(Command.READ), unit_byte, registers.byte_o)
         if not self._framed:
             return Mux(packet.in_payload, payload, told)
+        m.d.comb += transfer.in_check_i.eq(packet.in_check)
         header = Mux(packet.index[1], told, Mux(packet.index[0], reply.expected, reply.code))
         section = Mux(packet.in_payload, payload, header)
         return Mux(packet.in_check, transfer.check_byte_o, section)

@@ -1,0 +1,59 @@
+"""What waits between a line that does not and a device that is busy."""
+
+from amaranth import Module
+from amaranth.lib import memory, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from systolic.links.transfer import FRAMED_BYTE
+
+
+class ByteQueue(wiring.Component):
+    """First in, first out, in block RAM; a byte may leave every other cycle.
+
+    It is never full: the host knows how much fits, and sends no more. If more comes nevertheless,
+    those that wait are lost, which the check sequences of their packets will tell.
+
+    Parameters
+    ----------
+    depth_log2 : int
+        ``2**depth_log2`` bytes fit: one of them stands at ``o``, out of the memory.
+
+    Members
+    -------
+    i : ``In(FRAMED_BYTE)``
+        Byte, or end of a packet.
+    valid_i : ``In(1)``
+        There is one.
+    o : ``Out(stream.Signature(FRAMED_BYTE))``
+        The oldest.
+    """
+
+    def __init__(self, *, depth_log2: int) -> None:
+        self._depth_log2 = depth_log2
+        super().__init__(
+            {
+                "i": In(FRAMED_BYTE),
+                "valid_i": In(1),
+                "o": Out(stream.Signature(FRAMED_BYTE)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.bytes = words = memory.Memory(
+            shape=FRAMED_BYTE, depth=1 << self._depth_log2, init=[], attrs={"ram_style": "block"}
+        )
+        write, read = words.write_port(), words.read_port()
+        m.d.comb += [
+            write.data.eq(self.i),
+            write.en.eq(self.valid_i),
+            read.en.eq(~self.o.valid),
+            self.o.payload.eq(read.data),
+        ]
+        with m.If(self.valid_i):
+            m.d.sync += write.addr.eq(write.addr + 1)
+        with m.If(self.o.valid):
+            m.d.sync += self.o.valid.eq(~self.o.ready)
+        with m.Elif(read.addr != write.addr):
+            m.d.sync += [self.o.valid.eq(1), read.addr.eq(read.addr + 1)]
+        return m
