@@ -10,8 +10,8 @@ from systolic.links.transfer import FRAMED_BYTE
 class ByteQueue(wiring.Component):
     """First in, first out, in block RAM; a byte may leave every other cycle.
 
-    It is never full: the host knows how much fits, and sends no more. If more comes nevertheless,
-    those that wait are lost, which the check sequences of their packets will tell.
+    A line cannot wait, but its host knows how much fits, and sends no more. If more comes
+    nevertheless, all that wait are lost, which the check sequences of their packets will tell.
 
     Parameters
     ----------
@@ -24,6 +24,8 @@ class ByteQueue(wiring.Component):
         Byte, or end of a packet.
     valid_i : ``In(1)``
         There is one.
+    ready_o : ``Out(1)``
+        It fits.
     o : ``Out(stream.Signature(FRAMED_BYTE))``
         The oldest.
     """
@@ -34,6 +36,7 @@ class ByteQueue(wiring.Component):
             {
                 "i": In(FRAMED_BYTE),
                 "valid_i": In(1),
+                "ready_o": Out(1),
                 "o": Out(stream.Signature(FRAMED_BYTE)),
             }
         )
@@ -48,6 +51,7 @@ class ByteQueue(wiring.Component):
             write.data.eq(self.i),
             write.en.eq(self.valid_i),
             read.en.eq(~self.o.valid),
+            self.ready_o.eq((write.addr + 1)[: len(write.addr)] != read.addr),
             self.o.payload.eq(read.data),
         ]
         with m.If(self.valid_i):

@@ -1,23 +1,19 @@
 """The accelerator behind a UART: what a board instantiates."""
 
-from amaranth import Module, ResetInserter, Signal
+from amaranth import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from systolic.accelerator import Accelerator
-from systolic.links.byte_queue import ByteQueue
-from systolic.links.deframer import Deframer
-from systolic.links.framer import Framer
+from systolic.links.framed_accelerator import FramedAccelerator
 from systolic.links.uart import UartReceiver, UartTransmitter, bit_cycles
 from systolic.spec.config import ArrayConfig
 from systolic.spec.registers import Identity
 
 
 class UartAccelerator(wiring.Component):
-    """Accelerator, framing and UART, two pins.
+    """Accelerator behind two pins.
 
-    Data flow: rx -> receiver -> deframer -> queue -> accelerator -> framer -> transmitter -> tx. An
-    ABORT resets everything behind the deframer but the transmitter, which ends its byte.
+    An ABORT lets the transmitter end its byte.
 
     Parameters
     ----------
@@ -71,25 +67,16 @@ class UartAccelerator(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        accelerator = Accelerator(self._config, framed=True, identity=self._identity)
-        queue, framer = ByteQueue(depth_log2=self._identity.window_log2), Framer()
         m.submodules.receiver = receiver = UartReceiver(bit_cycles=self._bit_cycles)
-        m.submodules.deframer = deframer = Deframer()
-        abort = Signal()
-        m.d.sync += abort.eq(deframer.abort_o)
-        m.submodules.queue = ResetInserter(abort)(queue)
-        m.submodules.accelerator = ResetInserter(abort)(accelerator)
-        m.submodules.framer = ResetInserter(abort)(framer)
+        m.submodules.accelerator = accelerator = FramedAccelerator(
+            self._config, identity=self._identity
+        )
         m.submodules.transmitter = transmitter = UartTransmitter(bit_cycles=self._bit_cycles)
-        wiring.connect(m, queue.o, accelerator.i)
-        wiring.connect(m, accelerator.o, framer.i)
-        wiring.connect(m, framer.o, transmitter.i)
+        wiring.connect(m, accelerator.o, transmitter.i)
         m.d.comb += [
             receiver.rx.eq(self.rx),
-            deframer.byte_i.eq(receiver.byte_o),
-            deframer.valid_i.eq(receiver.valid_o),
-            queue.i.eq(deframer.o),
-            queue.valid_i.eq(deframer.valid_o),
+            accelerator.i.payload.eq(receiver.byte_o),
+            accelerator.i.valid.eq(receiver.valid_o),
             self.tx.eq(transmitter.tx),
         ]
         return m
