@@ -33,6 +33,7 @@ from boards.report import (
 )
 from boards.tools import ToolError, tool_command, tool_version
 from boards.top import BoardTop, MakeLink, clock_source
+from systolic.links.uart_accelerator import UartAccelerator
 from systolic.spec.boards import Board
 
 Progress = Callable[[str, str], None]
@@ -181,8 +182,6 @@ def build(
 
 
 def _accelerator(board: Board) -> MakeLink:
-    from systolic.links.uart_accelerator import UartAccelerator  # noqa: PLC0415
-
     return lambda: UartAccelerator(
         board.config,
         clock_hz=board.clock.hz,

@@ -10,8 +10,11 @@ from typing import Any, Final
 
 from boards.flow import Flow
 
-_LEVELS: Final = 3
-"""Levels of the hierarchy, below the top module's ``link``, that make a component's name."""
+_LEVELS: Final = 2
+"""Levels of the hierarchy that make a component's name."""
+
+_AROUND: Final = ("link", "accelerator")
+"""Modules around everything else, whose names are left out."""
 
 UNNAMED: Final = "(shared)"
 """Component of logic that synthesis has merged and named after nothing in particular."""
@@ -121,18 +124,19 @@ class BuildReport:
 
 
 def component_of(cell: str) -> str:
-    """Component that a cell of the flattened netlist belongs to, such as ``accelerator.core``.
+    """Component that a cell of the flattened netlist belongs to, such as ``core.array``.
 
-    >>> component_of("link.accelerator.drain.timer_SB_DFFSR_Q_3_D_SB_LUT4_O_LC")
-    'accelerator.drain'
+    >>> component_of("link.accelerator.accelerator.drain.timer_SB_DFFSR_Q_3_D_SB_LUT4_O_LC")
+    'drain'
     >>> component_of("$abc$4711$auto$blifparse.cc:396:parse_blif$4712_LC")
     '(shared)'
     """
     if "$" in cell.partition(".")[0]:
         return UNNAMED
     parts = cell.split(".")[:-1]
-    if parts and parts[0] == "link":
-        parts = parts[1:] or ["link"]
+    # What all of them are in says nothing.
+    while len(parts) > 1 and parts[0] in _AROUND:
+        del parts[0]
     return ".".join(parts[:_LEVELS]) or UNNAMED
 
 
