@@ -61,7 +61,7 @@ def run_network(
         If the number, shape or values of inputs do not fit.
     """
     packed = _pack(program, images)
-    slots = program.slots if slot is None else program.slots[slot : slot + 1]
+    slots = program.slots if slot is None else (program.slots[slot],)
     simulator.write(program.load_address, program.image)
     results: list[list[NDArray[np.int64]]] = [[] for _ in program.outputs]
     counters: list[list[Registers]] = []

@@ -6,6 +6,7 @@ runs.
 """
 
 from collections.abc import Callable
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,8 @@ from numpy.typing import NDArray
 from systolic.spec.config import OFFSET_DEPTH, ArrayConfig
 from systolic.spec.isa import Drain, Instruction, Load, LoadTarget, Matmul, Output, Store
 
-ADDRESS_SPACE = 1 << 16
+ADDRESS_SPACE: Final = 1 << 16
+"""Words that an instruction can address: addresses are added modulo this."""
 
 
 class RuleError(ValueError):

@@ -6,9 +6,10 @@ STORE then repeats that one word over all pixels of the border.
 
 import numpy as np
 
+from mapping.program.rules import ADDRESS_SPACE
 from mapping.program.tensor import StoredTensor
 from mapping.scheduling.image import Constants
-from mapping.scheduling.offsets import ADDRESS_SPACE, OffsetTable
+from mapping.scheduling.offsets import OffsetTable
 from systolic.spec.config import OFFSET_DEPTH, ArrayConfig
 from systolic.spec.isa import Drain, Instruction, Load, LoadTarget, Matmul, Output, Store
 from systolic.spec.layout import split_digits

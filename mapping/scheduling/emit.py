@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mapping.lowering.lower import LoweredLayer
+from mapping.program.rules import ADDRESS_SPACE
 from mapping.program.tensor import StoredTensor
 from mapping.scheduling.border import border_instructions
 from mapping.scheduling.image import Constants
-from mapping.scheduling.offsets import ADDRESS_SPACE, OffsetTable
+from mapping.scheduling.offsets import OffsetTable
 from mapping.scheduling.parameters import ParameterChunk, drained_cols, parameter_chunks
 from mapping.scheduling.tiling import PixelTile, Tiling
 from mapping.scheduling.weight_tiles import KTile, LayerTiles, NTile
@@ -75,7 +76,7 @@ class LayerEmitter:
         self._digits = config.digits(self._output.bits)
         self._weights = constants.weights(tiles.weights)
         self._bases = {
-            n_tile.slot: [self._k_base(k_tile) for k_tile in n_tile.k_tiles]
+            n_tile.position: [self._k_base(k_tile) for k_tile in n_tile.k_tiles]
             for n_tile in tiles.n_tiles
         }
         self._chunks = parameter_chunks(layer.requantization, tiles.n_tiles, config)
@@ -157,7 +158,8 @@ class LayerEmitter:
         """One MATMUL per k-tile; k-tiles of one source follow each other and share a pattern."""
         started = set[int]()
         for source, k_tiles in groupby(
-            zip(n_tile.k_tiles, self._bases[n_tile.slot], strict=True), lambda pair: pair[0].source
+            zip(n_tile.k_tiles, self._bases[n_tile.position], strict=True),
+            lambda pair: pair[0].source,
         ):
             pattern = self._input_pattern(source, pixels)
             start = self._request(pattern)
@@ -190,7 +192,7 @@ class LayerEmitter:
                 start=start,
                 parts=self._layer.parts,
                 cols=drained_cols(n_tile, self._config),
-                row=n_tile.slot % self._config.rows,
+                row=n_tile.position % self._config.rows,
                 window=self._window,
                 pixel=first,
             )
@@ -200,8 +202,8 @@ class LayerEmitter:
         self, pixels: PixelTile, group: list[NTile]
     ) -> list[tuple[PixelTile, int, int]]:
         """Pixels, block of the output buffer and block of the tensor of each store to be done."""
-        first = group[0].slot // self._config.rows
-        last = (group[-1].slot + group[-1].cols - 1) // self._config.rows
+        first = group[0].position // self._config.rows
+        last = (group[-1].position + group[-1].cols - 1) // self._config.rows
         return [(pixels, block - first, block) for block in range(first, last + 1)]
 
     def _emit_stores(self, stores: list[tuple[PixelTile, int, int]]) -> None:

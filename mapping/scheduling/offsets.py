@@ -8,9 +8,8 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from mapping.program.rules import ADDRESS_SPACE
 from systolic.spec.config import OFFSET_DEPTH
-
-ADDRESS_SPACE = 1 << 16
 
 
 class OffsetTable:

@@ -45,7 +45,7 @@ def parameter_chunks(
     )
     chunks: list[ParameterChunk] = []
     builder = _ChunkBuilder(config.channel_step)
-    for _, tiles in groupby(n_tiles, lambda tile: tile.slot // config.rows):
+    for _, tiles in groupby(n_tiles, lambda tile: tile.position // config.rows):
         group = tuple(tiles)
         wanted = [_wanted(rows, tile, config) for tile in group]
         if builder.groups and not builder.has_room(wanted):

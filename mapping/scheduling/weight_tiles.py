@@ -35,8 +35,8 @@ class NTile:
 
     Parameters
     ----------
-    slot : int
-        Where the first one goes: row ``slot % rows`` of block ``slot // rows``.
+    position : int
+        Where the first one goes: row ``position % rows`` of block ``position // rows``.
     channel : int
         Whose requantization the first one takes.
     cols : int
@@ -45,7 +45,7 @@ class NTile:
         What is multiplied and summed, source by source.
     """
 
-    slot: int
+    position: int
     channel: int
     cols: int
     k_tiles: tuple[KTile, ...]
@@ -87,24 +87,24 @@ def layer_sources(layer: LoweredLayer) -> tuple[Source, ...]:
 
 def tile_weights(layer: LoweredLayer, config: ArrayConfig) -> LayerTiles:
     """Cut a layer's weights into tiles."""
-    slots, first_source = list[_Slots](), 0
+    positions, first_source = list[_Positions](), 0
     for operand in layer.operands:
-        slots.append(_Slots(operand, first_source, config.rows))
+        positions.append(_Positions(operand, first_source, config.rows))
         first_source += len(operand.view.pieces)
     builder = _TileBuilder(layer, config)
     channels = layer.out_shape[2]
     pixels = layer.out_shape[0] * layer.out_shape[1] if layer.is_flat else 1
-    slots_per_pixel = -(-channels // config.rows) * config.rows
+    positions_per_pixel = -(-channels // config.rows) * config.rows
     for pixel, first in product(range(pixels), range(0, channels, config.cols)):
         last = min(first + config.cols, channels)
         found: list[Found] = []
-        for operand, slot in zip(layer.operands, slots, strict=True):
+        for operand, here in zip(layer.operands, positions, strict=True):
             if layer.is_flat:
                 values = np.arange(first, last) + pixel * channels
-                found.append(_flat_tiles(operand, slot, layer.parts, values, config))
+                found.append(_flat_tiles(operand, here, layer.parts, values, config))
             else:
-                found.append(_operand_tiles(operand, slot, layer.parts, (first, last), config))
-        builder.add(pixel * slots_per_pixel + first, first, last - first, found)
+                found.append(_operand_tiles(operand, here, layer.parts, (first, last), config))
+        builder.add(pixel * positions_per_pixel + first, first, last - first, found)
     return builder.build()
 
 
@@ -121,7 +121,7 @@ class _TileBuilder:
         self.weights: list[NDArray[np.int64]] = []
         self.count = 0
 
-    def add(self, slot: int, channel: int, cols: int, found: list[Found]) -> None:
+    def add(self, position: int, channel: int, cols: int, found: list[Found]) -> None:
         """Append an n-tile with the tiles found in each operand."""
         k_tiles: list[KTile] = []
         for places, weights in found:
@@ -131,7 +131,7 @@ class _TileBuilder:
             dy, dx = self.layer.operands[0].taps[0].tolist()
             k_tiles.append(KTile(0, dy, dx, 0, part, self.count))
             self._append(np.zeros((1, self.config.rows, self.config.cols), np.int64))
-        self.n_tiles.append(NTile(slot, channel, cols, tuple(k_tiles)))
+        self.n_tiles.append(NTile(position, channel, cols, tuple(k_tiles)))
 
     def _append(self, weights: NDArray[np.int64]) -> None:
         self.weights.append(weights)
@@ -143,28 +143,32 @@ class _TileBuilder:
         return LayerTiles(sources, tuple(self.n_tiles), np.concatenate(self.weights))
 
 
-class _Slots:
+class _Positions:
     """Where an operand's channels lie when its pieces' blocks are counted through."""
 
     def __init__(self, operand: Operand, first_source: int, rows: int) -> None:
         self.blocks: list[tuple[int, int]] = []
-        slots: list[NDArray[np.int64]] = []
+        positions: list[NDArray[np.int64]] = []
         for index, piece in enumerate(operand.view.pieces):
-            slots.append(np.arange(piece.channels) + len(self.blocks) * rows)
+            positions.append(np.arange(piece.channels) + len(self.blocks) * rows)
             blocks = -(-piece.channels // rows)
             self.blocks += [(first_source + index, block) for block in range(blocks)]
-        self.of_channel: NDArray[np.int64] = np.concatenate(slots)
+        self.of_channel: NDArray[np.int64] = np.concatenate(positions)
 
 
 def _operand_tiles(
-    operand: Operand, slots: _Slots, parts: int, channels: tuple[int, int], config: ArrayConfig
+    operand: Operand,
+    positions: _Positions,
+    parts: int,
+    channels: tuple[int, int],
+    config: ArrayConfig,
 ) -> Found:
     """Non-zero tiles of one operand for a range of output channels, with their places."""
     start, dense = group_columns(operand.weights, operand.groups, *channels)
-    slot = slots.of_channel[start : start + dense.shape[1]]
-    low, high = int(slot[0]) // config.rows, int(slot[-1]) // config.rows + 1
+    position = positions.of_channel[start : start + dense.shape[1]]
+    low, high = int(position[0]) // config.rows, int(position[-1]) // config.rows + 1
     padded = np.zeros((len(dense), (high - low) * config.rows, config.cols), np.int64)
-    padded[:, slot - low * config.rows, : dense.shape[2]] = dense
+    padded[:, position - low * config.rows, : dense.shape[2]] = dense
     split = split_parts(padded, parts, config.weight_bits)
     tiles = split.reshape(parts, len(dense), high - low, config.rows, config.cols)
     tiles = tiles.transpose(
@@ -173,17 +177,22 @@ def _operand_tiles(
     places = np.argwhere(tiles.any(axis=(3, 4)))
     taps = operand.taps.tolist()
     k_tiles = [
-        KTile(*_at(slots, low + block, taps[tap]), part, 0) for block, tap, part in places.tolist()
+        KTile(*_at(positions, low + block, taps[tap]), part, 0)
+        for block, tap, part in places.tolist()
     ]
     return k_tiles, tiles[tuple(places.T)]
 
 
 def _flat_tiles(
-    operand: Operand, slots: _Slots, parts: int, values: NDArray[np.int64], config: ArrayConfig
+    operand: Operand,
+    positions: _Positions,
+    parts: int,
+    values: NDArray[np.int64],
+    config: ArrayConfig,
 ) -> Found:
     """Tiles that pick the view's values of the given row-major indices, one per column."""
     pixel, channel = np.divmod(values, operand.view.channels)
-    block, row = np.divmod(slots.of_channel[channel], config.rows)
+    block, row = np.divmod(positions.of_channel[channel], config.rows)
     # The same words serve all values of one block of one pixel.
     words, where = np.unique(np.stack([block, pixel], axis=1), axis=0, return_inverse=True)
     picks = np.zeros((len(words), config.rows, config.cols), np.int64)
@@ -192,7 +201,7 @@ def _flat_tiles(
     tiles = split.swapaxes(0, 1).reshape(-1, config.rows, config.cols)
     taps = operand.taps.tolist()
     places = [
-        KTile(*_at(slots, block, taps[pixel]), part, 0)
+        KTile(*_at(positions, block, taps[pixel]), part, 0)
         for block, pixel in words.tolist()
         for part in range(parts)
     ]
@@ -200,6 +209,6 @@ def _flat_tiles(
     return [place for place, keep in zip(places, used, strict=True) if keep], tiles[used]
 
 
-def _at(slots: _Slots, block: int, tap: list[int]) -> tuple[int, int, int, int]:
-    source, block_of_source = slots.blocks[block]
+def _at(positions: _Positions, block: int, tap: list[int]) -> tuple[int, int, int, int]:
+    source, block_of_source = positions.blocks[block]
     return source, tap[0], tap[1], block_of_source

@@ -4,7 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mapping.scheduling.offsets import ADDRESS_SPACE, OffsetTable
+from mapping.program.rules import ADDRESS_SPACE
+from mapping.scheduling.offsets import OffsetTable
 
 
 def test_a_run_of_the_same_distances_is_found() -> None:

@@ -30,10 +30,10 @@ def test_every_channel_finds_its_parameters(
     for chunk in parameter_chunks(requantization, n_tiles, config):
         assert len(chunk.channels) <= 256
         for group in chunk.groups:
-            assert len({n_tile.slot // config.rows for n_tile, _ in group}) == 1
+            assert len({n_tile.position // config.rows for n_tile, _ in group}) == 1
             for n_tile, start in group:
-                seen.append(n_tile.slot)
+                seen.append(n_tile.position)
                 for column in range(n_tile.cols):
                     value = int(kind[n_tile.channel + column])
                     assert chunk.channels[start + column] == (value, value + 1, value + 2)
-    assert seen == [n_tile.slot for n_tile in n_tiles]
+    assert seen == [n_tile.position for n_tile in n_tiles]

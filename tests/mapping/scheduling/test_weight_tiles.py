@@ -84,6 +84,6 @@ def test_a_reshape_picks_each_value_once() -> None:
     builder = Builder()
     value = builder.input((2, 3, 5)).reshape(5, 3, 2).clamp(-5, 5)
     _, tiles = tiles_of(builder, value, CONFIG)
-    assert [n_tile.slot for n_tile in tiles.n_tiles] == [16 * pixel for pixel in range(15)]
+    assert [n_tile.position for n_tile in tiles.n_tiles] == [16 * pixel for pixel in range(15)]
     assert tiles.weights.sum() == 30
     assert tiles.weights.max() == 1
