@@ -138,6 +138,7 @@ class Device:
         if self.identity.digest != self.config.digest:
             raise ConfigMismatchError(self.url, self.config.digest, self.identity.digest)
         self.link.window_bytes = 1 << self.identity.window_log2 if self.identity.window_log2 else 0
+        self.link.word_bytes = self.config.word_bytes
         _log.info("%s: %s", self.url, self.identity)
 
     def reconnect(self) -> None:

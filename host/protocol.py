@@ -11,6 +11,10 @@ and the sequence number it announces are known beforehand), or none in time, sta
 A sequence number always stands for the same request, however often that is sent, so that nothing is
 executed twice, whatever comes late. Only sequenced requests are sent ahead: nothing follows a WAIT
 or REGISTERS until it is answered, as the device could miss it and go on.
+
+Noise can look like an ABORT, after which the device expects number 0. It must not be mistaken for
+one that has come to 0 by counting: the last number is spent on a request without effect, when all
+before it are answered and no program runs.
 """
 
 import logging
@@ -45,6 +49,7 @@ MAX_AHEAD: Final = 64
 """Requests on the way: far fewer than sequence numbers, so that old and new cannot be confused."""
 MAX_AHEAD_BYTES: Final = 1 << 14
 """Bytes on the way: more than a USB bridge's delay (16 ms at 3 Mbaud), and a retry stays short."""
+LAST_SEQUENCE: Final = SEQUENCES - 1
 QUERY_ROOM_BYTES: Final = 24
 """Room left in the device's receive buffer for a recovery's query."""
 MAX_STRAY_BYTES: Final = 1 << 16
@@ -85,6 +90,10 @@ class Pending:
         return 2 * (REPLY_BYTES + FCS_BYTES + payload) + 1
 
 
+class Turn(Pending):
+    """A request that belongs to the turn from the last sequence number to 0."""
+
+
 @dataclass
 class Statistics:
     """What a link has gone through.
@@ -116,6 +125,8 @@ class Link:
     ----------
     window_bytes : int
         Size of the device's receive buffer; 0 sends one request at a time.
+    word_bytes : int
+        Size of the device's words.
     statistics : Statistics
         Counts since the link was made.
     """
@@ -128,6 +139,7 @@ class Link:
         attempts: int = DEFAULT_ATTEMPTS,
     ) -> None:
         self.window_bytes = 0
+        self.word_bytes = 0
         self.statistics = Statistics()
         self._transport = transport
         self._timeout_s = timeout_s
@@ -144,6 +156,7 @@ class Link:
         self._next: int = 0  # of the next request to be sent
         self._numbered: int = 0  # behind the last that was ever given out
         self._failures = 0
+        self._run_allowance_s = 0.0  # of the last RUN
 
     def reset(self) -> Registers:
         """Put the device into its initial state, and forget all requests.
@@ -218,7 +231,11 @@ class Link:
         """Send what may be sent now."""
         while True:
             if not self._unsent:
-                if not self._queue or not self._may_start(self._queue[0]):
+                if not self._queue:
+                    return
+                if self._is_turn_due(self._queue[0]):
+                    self._queue.extendleft(reversed(self._turn()))
+                if not self._may_start(self._queue[0]):
                     return
                 self._start(self._queue.popleft())
             room = self._room_bytes()
@@ -231,10 +248,25 @@ class Link:
     def _may_start(self, pending: Pending) -> bool:
         if not self._sent:
             return True
-        if self.window_bytes == 0 or not self._sent[-1].request.command.is_sequenced:
+        last = self._sent[-1]
+        if self.window_bytes == 0 or isinstance(last, Turn):
+            return False
+        if not last.request.command.is_sequenced:
             return False
         ahead = sum(sent.sent_bytes for sent in self._sent)
         return len(self._sent) < MAX_AHEAD and ahead < MAX_AHEAD_BYTES and self._room_bytes() > 0
+
+    def _is_turn_due(self, pending: Pending) -> bool:
+        """Whether the last number would be given out to anything but the turn itself."""
+        is_last = self._next == self._numbered == LAST_SEQUENCE
+        return is_last and pending.request.command.is_sequenced and not isinstance(pending, Turn)
+
+    def _turn(self) -> list[Pending]:
+        """Requests that take the count from the last number to 0: the machine is idle meanwhile."""
+        return [
+            Turn(Request(Command.WAIT), allowance_s=self._run_allowance_s),
+            Turn(Request(Command.READ), reply_bytes=self.word_bytes),
+        ]
 
     def _start(self, pending: Pending) -> None:
         pending.request = replace(pending.request, sequence=self._next)
@@ -245,6 +277,8 @@ class Link:
             else:
                 self.statistics.resent += 1
             self._next = (self._next + 1) % SEQUENCES
+        if pending.request.command is Command.RUN:
+            self._run_allowance_s = pending.allowance_s
         pending.expected = self._next
         pending.sent_bytes = 0
         self._sent.append(pending)
@@ -288,6 +322,8 @@ class Link:
         wanted = (Code.DONE, pending.expected, pending.reply_bytes)
         if (reply.code, reply.expected, len(reply.payload)) != wanted:
             return False
+        if pending.request.command is Command.WAIT and reply.is_running:
+            return False  # what answered the RUN before it, once more
         _log.debug("%s", reply)
         self._sent.popleft()
         self._done = reply.expected

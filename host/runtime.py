@@ -9,7 +9,7 @@ input of k + 1; the RUN of k + 1 follows when the output of k - 1, whose slot it
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -28,6 +28,9 @@ from mapping.program import Program, Slot
 from systolic.spec.registers import Status
 
 __all__ = ["Outputs", "Runtime", "Stream"]
+
+MAX_RESETS: Final = 4
+"""Times that one output may be tried for again after the device was reset by noise, or by others."""
 
 Outputs = tuple[NDArray[np.int64], ...]
 """Values q of each output of the network, for one image."""
@@ -126,7 +129,8 @@ class Stream(Iterator[Outputs]):
     their way, so that its first output comes when as many inputs have been taken. At the end, the
     counters are compared with the prediction.
 
-    It survives what it raises: after a :exc:`host.errors.DisconnectedError`, say, and
+    A device that loses its state, because noise looked like an ABORT, is loaded again by itself. The
+    stream survives what it raises: after a :exc:`host.errors.DisconnectedError`, say, and
     :meth:`host.device.Device.reconnect`, it goes on with the output that is due; inferences whose
     outputs had not come are done again, from inputs that it has kept.
 
@@ -166,17 +170,22 @@ class Stream(Iterator[Outputs]):
         return self
 
     def __next__(self) -> Outputs:
-        is_broken = False
+        repair, resets = None, MAX_RESETS
         while True:
             try:
-                if is_broken:
-                    self._device.reconnect()
+                if repair is not None:
+                    repair()
                 return self._advance()
-            except (DisconnectedError, DeviceTimeoutError, StateLostError):
+            except StateLostError:
+                if not resets:
+                    raise
+                resets -= 1
+                repair = self._device.reset
+            except (DisconnectedError, DeviceTimeoutError):
                 if not self._reconnects:
                     raise
                 self._reconnects -= 1
-                is_broken = True
+                repair = self._device.reconnect
 
     def _advance(self) -> Outputs:
         if self._late is not None:
