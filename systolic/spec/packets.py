@@ -6,9 +6,10 @@ sequence (:func:`fcs`), each over its own section. The host may send many reques
 executes them in order, one at a time, and answers each with one reply.
 
 On a link a packet is framed as in RFC 1662: :data:`FLAG` ends it (and begins the next; an empty
-frame is nothing), :data:`ESCAPE` stands before a byte that would be one of the two, with
-:data:`ESCAPE_XOR` applied to it. :data:`ABORT` is what no frame contains; it puts the device into
-its initial state, whatever it was doing, and only its memories stay. It is not answered.
+frame is nothing, and what follows a packet within its frame means nothing), :data:`ESCAPE` stands
+before a byte that would be one of the two, with :data:`ESCAPE_XOR` applied to it. :data:`ABORT` is
+what no frame contains; it puts the device into its initial state, whatever it was doing, and only
+its memories stay. It is not answered.
 
 WRITE, READ and RUN are *sequenced*: the device executes them only if their ``sequence`` is the one
 it expects, and then expects the next, modulo 256. So nothing is ever executed twice, and after an
@@ -56,9 +57,10 @@ class Command(IntEnum):
     """What a request asks for: its opcode.
 
     ``WRITE`` writes words ``addr .. last``, as they come; ``READ`` answers them. ``RUN`` waits
-    until no program runs, starts the one at ``addr`` and replies at once; its reply's status tells
-    how the program before it ended. ``WAIT`` replies when no program runs. ``REGISTERS`` answers
-    identity and counters, also while a program runs.
+    until no program runs, starts the one at ``addr`` and replies at once; as long as it runs, the
+    reply's status tells how the program before it ended. ``WAIT`` replies when no program runs.
+    ``REGISTERS`` answers identity and counters, also while a program runs; what changes while it is
+    sent may be torn.
     """
 
     WRITE = 1
@@ -82,8 +84,8 @@ class Code(IntEnum):
     BAD_SEQUENCE = 2
     """Not the sequence number expected: not executed."""
     BAD_PAYLOAD = 3
-    """Words cut short, too many, or with a wrong check sequence: memory ``addr .. last`` holds
-    anything, and the sequence number is still expected."""
+    """Words cut short, or with a wrong check sequence: memory ``addr .. last`` holds anything, and
+    the sequence number is still expected."""
 
 
 class PacketError(ValueError):
