@@ -1,7 +1,7 @@
 """The compiler: the list of passes from a graph of nodes to a program, top to bottom."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from mapping.errors import ScratchpadError
@@ -20,7 +20,7 @@ from mapping.scheduling.schedule import choose_tiling
 from mapping.scheduling.slots import Places, place_slots
 from mapping.scheduling.storage import output_base, plan_storage
 from mapping.scheduling.tiling import Tiling
-from mapping.scheduling.weight_tiles import LayerTiles, layer_sources, tile_weights
+from mapping.scheduling.weight_tiles import layer_sources, tile_weights
 from systolic.spec.config import ArrayConfig
 from systolic.spec.isa import Instruction, Sync
 from systolic.spec.timing import program_cycles
@@ -107,6 +107,21 @@ def _with_slots(backend: "_Backend", slots: SlotCount, name: str, *, keep_all: b
         return replace(program, slot_deficit_bytes=error.missing_bytes)
 
 
+@dataclass(frozen=True)
+class _Scheduled:
+    """A layer with its tiling, the cycles that was chosen for, and its code in each slot."""
+
+    layer: LoweredLayer
+    tiling: Tiling
+    cycles: int
+    code: list[list[Instruction]]
+
+    @property
+    def distinct_code(self) -> list[list[Instruction]]:
+        """Code of each slot, but once where slots share it."""
+        return list({id(part): part for part in self.code}.values())
+
+
 class _Backend:
     """The passes after lowering, for one choice of packed inputs."""
 
@@ -132,18 +147,17 @@ class _Backend:
         activations = max(activation_words(tensors, config) for tensors in places)
         image, borders = Image(config, base=activations), BorderMemory(config, activations)
         code: list[list[Instruction]] = [[] for _ in places]
-        records: list[LayerRecord] = []
+        scheduled: list[_Scheduled] = []
         constants: dict[str, int] = {}
         for index, layer in enumerate(self.layers):
             writes_border = borders.claim(places[0][layer.output])
             tiling, cycles = self._tiling(index, writes_border=writes_border)
             parts = self._emit(index, tiling, places, image, writes_border=writes_border)
             for slot_code, part in zip(code, parts, strict=True):
-                assert program_cycles(part, config)[-1].cycle == cycles  # one cycle model, twice
                 slot_code.extend(part)
             new_words = image.words - sum(constants.values())
             constants[layer.name] = constants.get(layer.name, 0) + new_words
-            records.append(_record(layer, self.tiles[index], places[0], tiling, parts[0], config))
+            scheduled.append(_Scheduled(layer, tiling, cycles, parts))
         for slot_code in code:
             slot_code[-1:] = [Sync(halt=1)]  # in place of the last layer's, if there is a layer
         count = len(code[0])
@@ -157,7 +171,7 @@ class _Backend:
             instruction_count=count,
             slots=tuple(map(self._slot, entries, places)),
             slot_deficit_bytes=0,
-            layers=tuple(records),
+            layers=tuple(_record(layer, places[0], config) for layer in scheduled),
             tensors=tuple(places[0].values()),
         )
 
@@ -216,15 +230,11 @@ class _Backend:
         return replace(tensor, node=value, shape=self.graph.types[value].shape)
 
 
-def _record(
-    layer: LoweredLayer,
-    tiles: LayerTiles,
-    tensors: Mapping[int, StoredTensor],
-    tiling: Tiling,
-    code: Sequence[Instruction],
-    config: ArrayConfig,
-) -> LayerRecord:
-    end = program_cycles(code, config)[-1]
+def _record(scheduled: _Scheduled, tensors: Places, config: ArrayConfig) -> LayerRecord:
+    layer, code = scheduled.layer, scheduled.code[0]
+    ends = [program_cycles(part, config)[-1] for part in scheduled.distinct_code]
+    # One cycle model, used twice; and slots differ in addresses only.
+    assert all(end.cycle == scheduled.cycles and end == ends[0] for end in ends)
     digits = max(config.digits(operand.view.element.bits) for operand in layer.operands)
     rate = config.rows * config.cols / digits
     shapes = {
@@ -238,9 +248,9 @@ def _record(
         out_shape=layer.out_shape,
         macs=layer.macs,
         instructions=len(code),
-        cycles=end.cycle,
-        busy_cycles=end.busy_cycles,
-        utilisation=layer.macs / (rate * end.cycle),
+        cycles=scheduled.cycles,
+        busy_cycles=ends[0].busy_cycles,
+        utilisation=layer.macs / (rate * scheduled.cycles),
         bound=break_down(code, config).bound,
-        tiling=str(tiling),
+        tiling=str(scheduled.tiling),
     )
