@@ -30,7 +30,7 @@ from systolic.spec.registers import Status
 __all__ = ["Outputs", "Runtime", "Stream"]
 
 MAX_RESETS: Final = 4
-"""Times that one output may be tried for again after the device was reset by noise, or by others."""
+"""Times that one output is tried for again after the device was reset, by noise or by others."""
 
 Outputs = tuple[NDArray[np.int64], ...]
 """Values q of each output of the network, for one image."""
@@ -129,8 +129,8 @@ class Stream(Iterator[Outputs]):
     their way, so that its first output comes when as many inputs have been taken. At the end, the
     counters are compared with the prediction.
 
-    A device that loses its state, because noise looked like an ABORT, is loaded again by itself. The
-    stream survives what it raises: after a :exc:`host.errors.DisconnectedError`, say, and
+    A device that loses its state, because noise looked like an ABORT, is loaded again by itself.
+    The stream survives what it raises: after a :exc:`host.errors.DisconnectedError`, say, and
     :meth:`host.device.Device.reconnect`, it goes on with the output that is due; inferences whose
     outputs had not come are done again, from inputs that it has kept.
 
