@@ -103,13 +103,18 @@ def _audit_block_tile(image: Image, x: int, y: int, kind: str) -> None:
 
 
 def _audit_column_buffers(image: Image) -> None:
-    """Buffers of the global networks are on in all columns of a row, or in none."""
+    """Buffers of the global networks are on in all columns of a row, or in none.
+
+    Columns of memory may have theirs in other rows than columns of logic.
+    """
+    values: dict[tuple[int, bool], set[int]] = {}
     for y in range(image.chip.height):
-        values: set[int] = set()
         for x in range(image.chip.width):
-            entries = image.chip.tile_bits[TILE_KINDS[int(image.chip.tiles[y, x])]]
-            values |= {
-                image.entry(x, y, name) for name in entries if name.startswith("ColBufCtrl.")
-            }
-        if len(values) > 1:
+            kind = TILE_KINDS[int(image.chip.tiles[y, x])]
+            states = values.setdefault((y, kind.startswith("ram")), set())
+            for name in image.chip.tile_bits[kind]:
+                if name.startswith("ColBufCtrl."):
+                    states.add(image.entry(x, y, name))
+    for (y, _), states in values.items():
+        if len(states) > 1:
             raise BitstreamError(f"row {y}: some column buffers of the global networks are off")

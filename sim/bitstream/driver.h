@@ -1,6 +1,7 @@
 /* What the Python side calls. Follows the generated settle(), rise() and fall(). A cycle is one period
  * of the clock: inputs change just after a rising edge, then comes the falling edge; outputs are
- * those just before the next rising edge. */
+ * those just before the next rising edge. The clock starts at 0, so the first cycle has no falling
+ * edge. */
 
 #define API __attribute__((visibility("default"), unused))
 
@@ -23,7 +24,7 @@ API void chip_init(State *s, uint64_t seed) {
 
 INLINE void before_edge(State *s) {
     settle(s);
-    if (HAS_FALLING) {
+    if (HAS_FALLING && s->cycles) {
         fall(s);
         settle(s);
     }
