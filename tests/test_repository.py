@@ -23,6 +23,7 @@ import mapping
 import sim
 import systolic
 from systolic.accelerator import Accelerator
+from systolic.links.uart_accelerator import UartAccelerator
 from systolic.spec.config import ArrayConfig
 from tests.readme import commands, sets_up
 
@@ -105,7 +106,7 @@ def described_members(cls: type) -> list[tuple[str, str]]:
 def test_docstrings_name_the_members_of_every_component(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Components are those that accelerators are made of, so that none is forgotten."""
+    """Components are those that accelerators and links are made of, so that none is forgotten."""
     found: dict[type, list[tuple[str, str]]] = {}
     original = wiring.Component.__init__
 
@@ -117,6 +118,7 @@ def test_docstrings_name_the_members_of_every_component(
     monkeypatch.setattr(wiring.Component, "__init__", record)
     for config in CONFIGS:
         rtlil.convert(Accelerator(config))
+    rtlil.convert(UartAccelerator(ArrayConfig(), clock_hz=12e6, baud=3_000_000))
     defined = {
         cls
         for module in modules()
