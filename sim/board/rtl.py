@@ -98,6 +98,8 @@ class UartDevice:
     ----------
     model : CompiledModel
         The compiled design; ``model.cycles`` is the time.
+    bit_cycles : int
+        Cycles per bit.
     sent_bytes, received_bytes : int
         Bytes that went over the line to and from it.
 
@@ -123,13 +125,13 @@ class UartDevice:
         self.model.reset()
         self.clock_hz = clock_hz
         self.sent_bytes = self.received_bytes = 0
-        self._bit_cycles = bit_cycles(clock_hz, baud)
+        self.bit_cycles = bit_cycles(clock_hz, baud)
         self._pending = bytearray()
         self._levels: NDArray[np.uint8] = np.zeros(0, np.uint8)
-        self._idle = np.ones(FRAME_BITS * self._bit_cycles, np.uint8)
+        self._idle = np.ones(FRAME_BITS * self.bit_cycles, np.uint8)
         values = np.arange(256, dtype=np.uint8)[:, np.newaxis]
         bits = np.hstack([values * 0, values >> np.arange(8, dtype=np.uint8) & 1, values * 0 + 1])
-        self._waves = np.repeat(bits, self._bit_cycles, axis=1)
+        self._waves = np.repeat(bits, self.bit_cycles, axis=1)
 
     def send(self, data: bytes) -> None:
         """Queue bytes for the host's UART."""
@@ -137,7 +139,7 @@ class UartDevice:
 
     def receive(self, timeout_s: float = 1.0) -> bytes:
         """Bytes that came over the line, within so many seconds of its clock."""
-        frame_cycles = FRAME_BITS * self._bit_cycles
+        frame_cycles = FRAME_BITS * self.bit_cycles
         for _ in range(max(1, round(timeout_s * self.clock_hz / frame_cycles))):
             data = self._frame()
             if data:
@@ -165,7 +167,7 @@ class UartDevice:
             self._levels = self._levels[:0]
             return None
         self._levels = self._levels[falls[0] :]
-        middles = self._bit_cycles // 2 + self._bit_cycles * np.arange(1, FRAME_BITS)
+        middles = self.bit_cycles // 2 + self.bit_cycles * np.arange(1, FRAME_BITS)
         if len(self._levels) <= middles[-1]:
             return None
         bits = self._levels[middles]
