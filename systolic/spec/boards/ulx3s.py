@@ -10,7 +10,7 @@ BOARD = Board(
     title="Radiona ULX3S 85F",
     board_id=7,
     platform="amaranth_boards.ulx3s:ULX3S_85F_Platform",
-    clock=Clock(resource="clk25", hz=75_000_000, pll="ecp5"),
+    clock=Clock(resource="clk25", hz=60_000_000, pll="ecp5"),
     uart=Uart(baud=3_000_000, usb_vendor=0x0403, usb_product=0x6015),
     # The ESP32's boot select: low, it restarts the board.
     held=(Held(name="esp32_gpio0", pin="L2", level=1),),
