@@ -6,6 +6,7 @@ from typing import Literal
 
 from mapping.errors import ScratchpadError
 from mapping.graph import Graph
+from mapping.lowering.by_block import by_block
 from mapping.lowering.fuse import fuse, stored_values
 from mapping.lowering.lower import LoweredLayer, lower
 from mapping.program import LayerRecord, Packing, Program, Slot, StoredTensor
@@ -20,7 +21,7 @@ from mapping.scheduling.schedule import choose_tiling
 from mapping.scheduling.slots import Places, place_slots
 from mapping.scheduling.storage import output_base, plan_storage
 from mapping.scheduling.tiling import Tiling
-from mapping.scheduling.weight_tiles import layer_sources, tile_weights
+from mapping.scheduling.weight_tiles import LayerTiles, layer_sources, tile_weights
 from systolic.spec.config import ArrayConfig
 from systolic.spec.isa import Instruction, Sync
 from systolic.spec.timing import program_cycles
@@ -108,12 +109,21 @@ def _with_slots(backend: "_Backend", slots: SlotCount, name: str, *, keep_all: b
 
 
 @dataclass(frozen=True)
-class _Scheduled:
-    """A layer with its tiling, the cycles that was chosen for, and its code in each slot."""
+class _Choice:
+    """How a layer is run: as it is or by block, with its weights, its tiling and the cycles."""
 
     layer: LoweredLayer
+    tiles: LayerTiles
     tiling: Tiling
     cycles: int
+
+
+@dataclass(frozen=True)
+class _Scheduled:
+    """A layer, how it is run, and its code in each slot."""
+
+    layer: LoweredLayer
+    choice: _Choice
     code: list[list[Instruction]]
 
     @property
@@ -135,9 +145,8 @@ class _Backend:
     ) -> None:
         self.graph, self.layers, self.stored, self.config = graph, layers, stored, config
         self.unplaced = plan_storage(graph, layers, packings)
-        self.tiles = [tile_weights(layer, config) for layer in layers]
-        # Tilings depend on whether a border is written, but not on where anything lies.
-        self.tilings: dict[tuple[int, bool], tuple[Tiling, int]] = {}
+        # They depend on whether a border is written, but not on where anything lies.
+        self.choices: dict[tuple[int, bool], _Choice] = {}
 
     def build(self, name: str, *, keep_all: bool, slots: int) -> Program:
         """Place tensors, tile and schedule layer by layer, put the image together."""
@@ -151,13 +160,13 @@ class _Backend:
         constants: dict[str, int] = {}
         for index, layer in enumerate(self.layers):
             writes_border = borders.claim(places[0][layer.output])
-            tiling, cycles = self._tiling(index, writes_border=writes_border)
-            parts = self._emit(index, tiling, places, image, writes_border=writes_border)
+            choice = self._choose(index, writes_border=writes_border)
+            parts = self._emit(choice, places, image, writes_border=writes_border)
             for slot_code, part in zip(code, parts, strict=True):
                 slot_code.extend(part)
             new_words = image.words - sum(constants.values())
             constants[layer.name] = constants.get(layer.name, 0) + new_words
-            scheduled.append(_Scheduled(layer, tiling, cycles, parts))
+            scheduled.append(_Scheduled(layer, choice, parts))
         for slot_code in code:
             slot_code[-1:] = [Sync(halt=1)]  # in place of the last layer's, if there is a layer
         count = len(code[0])
@@ -180,29 +189,25 @@ class _Backend:
         outputs = (output_base(self.graph, value, self.stored) for value in self.graph.outputs)
         return frozenset((*self.graph.input_ids, *outputs))
 
-    def _tiling(self, index: int, *, writes_border: bool) -> tuple[Tiling, int]:
-        """Best tiling of a layer and its cycles."""
-        if (index, writes_border) not in self.tilings:
-            self.tilings[index, writes_border] = choose_tiling(
-                self.layers[index],
-                self.tiles[index],
-                self.unplaced,
-                self.config,
-                writes_border=writes_border,
-            )
-        return self.tilings[index, writes_border]
+    def _choose(self, index: int, *, writes_border: bool) -> _Choice:
+        """Fastest way to run a layer."""
+        if (index, writes_border) not in self.choices:
+            choices: list[_Choice] = []
+            for layer in _ways(self.layers[index], self.config):
+                tiles = tile_weights(layer, self.config)
+                tiling, cycles = choose_tiling(
+                    layer, tiles, self.unplaced, self.config, writes_border=writes_border
+                )
+                choices.append(_Choice(layer, tiles, tiling, cycles))
+            best = min(choices, key=lambda choice: choice.cycles)
+            self.choices[index, writes_border] = best
+        return self.choices[index, writes_border]
 
     def _emit(
-        self,
-        index: int,
-        tiling: Tiling,
-        places: Sequence[Places],
-        image: Image,
-        *,
-        writes_border: bool,
+        self, choice: _Choice, places: Sequence[Places], image: Image, *, writes_border: bool
     ) -> list[list[Instruction]]:
         """A layer's instructions for each slot; made once where all it touches is shared."""
-        layer, tiles = self.layers[index], self.tiles[index]
+        layer, tiles = choice.layer, choice.tiles
         touched = [layer.output, *(source.piece.value for source in tiles.sources)]
         emitted: dict[tuple[int, ...], list[Instruction]] = {}
         parts: list[list[Instruction]] = []
@@ -212,7 +217,7 @@ class _Backend:
                 emitter = LayerEmitter(
                     layer, tiles, tensors, image, self.config, writes_border=writes_border
                 )
-                emitted[addresses] = emitter.emit(tiling)
+                emitted[addresses] = emitter.emit(choice.tiling)
             parts.append(emitted[addresses])
         return parts
 
@@ -230,11 +235,17 @@ class _Backend:
         return replace(tensor, node=value, shape=self.graph.types[value].shape)
 
 
+def _ways(layer: LoweredLayer, config: ArrayConfig) -> list[LoweredLayer]:
+    """A layer as it is and, where that is the same, by block."""
+    other = by_block(layer, config)
+    return [layer] if other is None else [layer, other]
+
+
 def _record(scheduled: _Scheduled, tensors: Places, config: ArrayConfig) -> LayerRecord:
-    layer, code = scheduled.layer, scheduled.code[0]
+    layer, code, choice = scheduled.layer, scheduled.code[0], scheduled.choice
     ends = [program_cycles(part, config)[-1] for part in scheduled.distinct_code]
     # One cycle model, used twice; and slots differ in addresses only.
-    assert all(end.cycle == scheduled.cycles and end == ends[0] for end in ends)
+    assert all(end.cycle == choice.cycles and end == ends[0] for end in ends)
     digits = max(config.digits(operand.view.element.bits) for operand in layer.operands)
     rate = config.rows * config.cols / digits
     shapes = {
@@ -248,9 +259,9 @@ def _record(scheduled: _Scheduled, tensors: Places, config: ArrayConfig) -> Laye
         out_shape=layer.out_shape,
         macs=layer.macs,
         instructions=len(code),
-        cycles=scheduled.cycles,
+        cycles=choice.cycles,
         busy_cycles=ends[0].busy_cycles,
-        utilisation=layer.macs / (rate * scheduled.cycles),
+        utilisation=layer.macs / (rate * choice.cycles),
         bound=break_down(code, config).bound,
-        tiling=str(scheduled.tiling),
+        tiling=str(choice.tiling),
     )

@@ -89,6 +89,8 @@ class LoweredLayer:
         Clamp, table and pool.
     macs : int
         Useful multiply-accumulates, as the network counts them.
+    is_by_block : bool
+        Whether pixels are single channel blocks, see :mod:`mapping.lowering.by_block`.
     """
 
     name: str
@@ -101,6 +103,7 @@ class LoweredLayer:
     requantization: Requantization
     epilogue: Epilogue
     macs: int
+    is_by_block: bool = False
 
     @property
     def is_flat(self) -> bool:

@@ -3,7 +3,7 @@
 The host writes inputs and reads outputs by these records; a debugger reads any tensor by them.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
 from typing import Any, Final
@@ -166,6 +166,14 @@ class StoredTensor:
         is_border = np.ones(self.pixels, bool)
         is_border[self.image_pixels()] = False
         return np.flatnonzero(is_border)
+
+    def by_block(self, config: ArrayConfig) -> "StoredTensor":
+        """The same words, seen as pixels of one channel block each; of whole blocks only."""
+        blocks, broken = divmod(self.channels, config.rows)
+        assert not broken
+        left, right = self.border.left * blocks, self.border.right * blocks
+        border = self.border._replace(left=left, right=right)
+        return replace(self, width=self.width * blocks, channels=config.rows, border=border)
 
     def check(self, config: ArrayConfig) -> None:
         """Refuse a record that contradicts itself or the scratchpad, as one from a file may.

@@ -71,8 +71,11 @@ class LayerEmitter:
     ) -> None:
         self._layer, self._tiles, self._config = layer, tiles, config
         self._constants, self._writes_border = constants, writes_border
-        self._inputs = [tensors[source.piece.value] for source in tiles.sources]
-        self._output = tensors[layer.output]
+        inputs = [tensors[source.piece.value] for source in tiles.sources]
+        output = tensors[layer.output]
+        is_by_block = layer.is_by_block
+        self._inputs = [one.by_block(config) for one in inputs] if is_by_block else inputs
+        self._output = output.by_block(config) if is_by_block else output
         self._digits = config.digits(self._output.bits)
         self._weights = constants.weights(tiles.weights)
         self._bases = {
