@@ -5,7 +5,7 @@ import click
 from host.device import board_name, identify
 from host.errors import DeviceError, TransportError
 from host.ports import Port, candidates, list_usb_ports, port_url
-from mapping.cli.display import busy, facts, print_table, table
+from mapping.cli.display import busy, facts
 from mapping.cli.failure import Failure
 from mapping.cli.main import verbose_option
 from mapping.presets import PRESETS
@@ -55,15 +55,14 @@ def devices_command(urls: tuple[str, ...], is_asked: bool, timeout_s: float) -> 
 
 
 def _show_ports(ports: list[Port]) -> None:
-    listed = table("ports of known boards", "<URL", "<USB", "<calls itself", "<can be")
     for port in ports:
         boards = candidates(port)
-        listed.add_row(
-            port_url(port, boards[0]), f"{port.vendor:04x}:{port.product:04x}",
-            " ".join(filter(None, (port.title, port.serial_number))),
-            ", ".join(board.name for board in boards),
-        )  # fmt: skip
-    print_table(listed)
+        title = " ".join(filter(None, (port.title, port.serial_number)))
+        click.echo(f"{port.name}: USB {port.vendor:04x}:{port.product:04x} {title}".rstrip())
+        facts(
+            can_be=", ".join(board.name for board in boards),
+            url=" or ".join(dict.fromkeys(port_url(port, board) for board in boards)),
+        )
 
 
 def _show_identity(url: str, timeout_s: float) -> bool:
