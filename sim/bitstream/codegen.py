@@ -81,7 +81,7 @@ class _Generator:
         flip_flops = max(1, sum(group.count for group in self._layout.groups))
         return (
             "typedef struct {\n"
-            f"    uint8_t n[{self._layout.count}], d[{flip_flops + 2}];\n"
+            f"    uint8_t n[{self._layout.count + flip_flops}];\n"
             "    uint64_t cycles;\n"
             f"    uint16_t ram[{rams}][256], ram_out[{rams}];\n"
             f"    uint16_t spram[{sprams}][16384], spram_out[{sprams}];\n"
@@ -103,7 +103,7 @@ class _Generator:
         for start in range(0, len(statements), _CHUNK):
             function = f"{name}_{start // _CHUNK}"
             body = "".join(f"    {each}\n" for each in statements[start : start + _CHUNK])
-            head = "    uint8_t *restrict n = s->n, *restrict d = s->d;\n    (void)n, (void)d;\n"
+            head = "    uint8_t *n = s->n;\n    (void)n;\n"
             self._functions.append(f"APART void {function}(State *s) {{\n{head}{body}}}\n")
             calls.append(f"    {function}(s);\n")
         return "".join(calls)
@@ -169,9 +169,11 @@ class _Generator:
     def _group(self, flag: str, number: int, group: Group) -> tuple[str, str, str]:
         head = group.head
         statements = [self._statement(node) for node in group.nodes]
-        start = group.first - 2
+        start = self._layout.count + group.first - 2
         statements += [
-            f"d[{start + k}] = {self._net(each.data)};" for k, each in enumerate(group.flip_flops)
+            f"n[{start + k}] = {self._net(each.data)};"
+            for k, each in enumerate(group.flip_flops)
+            if self._places[each.data] != start + k
         ]
         name = f"group_{number}"
         calls = self._calls(name, statements)
@@ -180,9 +182,9 @@ class _Generator:
         if head.is_async:
             condition = f"{condition} && !{self._net(head.control)}"
         elif head.control != ZERO:
-            fill = f"memset(s->d + {start}, {head.control_value}, {group.count});"
+            fill = f"memset(n + {start}, {head.control_value}, {group.count});"
             compute = f"{{ if ({self._net(head.control)}) {fill} else {compute} }}"
-        return condition, compute, f"memcpy(n + {group.first}, s->d + {start}, {group.count});"
+        return condition, compute, f"memcpy(n + {group.first}, n + {start}, {group.count});"
 
     def _port_condition(self, port: RamPort) -> str:
         return f"{self._net(port.enable)} && {self._net(port.clock_enable)}"

@@ -55,7 +55,7 @@ class Layout:
     places : dict of int to int
         Place of each net.
     count : int
-        How many places there are.
+        How many places there are, besides those of the flip-flops' next values, which follow.
     nodes : tuple
         What is evaluated in every cycle, in order.
     groups : tuple of Group
@@ -127,9 +127,21 @@ def make_layout(folded: Folded) -> Layout:
         for each in flip_flops:
             places[each.output] = len(places)
         groups.append(Group(first, tuple(flip_flops), tuple(reversed(inner[number]))))
-    for net in _others(folded):
-        places.setdefault(net, len(places))
-    return Layout(places, len(places), tuple(reversed(outer)), tuple(groups))
+    # The next value of flip-flop k has place `count + k - 2`: what is made for a flip-flop is made
+    # there, unless its group may overwrite that by a reset.
+    inside = [net for net in _others(folded) if net not in places]
+    made = {node.output for node in folded.nodes if isinstance(node, Function | Carry)}
+    following: dict[int, int] = {}
+    for group in groups:
+        for k, each in enumerate(group.flip_flops):
+            if group.head.control == ZERO and each.data in made:
+                following.setdefault(each.data, group.first + k - 2)
+    for net in dict.fromkeys(inside):
+        if net not in following:
+            places[net] = len(places)
+    count = len(places)
+    places.update({net: count + k for net, k in following.items()})
+    return Layout(places, count, tuple(reversed(outer)), tuple(groups))
 
 
 def _others(folded: Folded) -> Iterator[int]:

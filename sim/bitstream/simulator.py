@@ -21,30 +21,10 @@ from sim.bitstream.pads import read_pcf
 from sim.compiled import Cache, default_cache, find_compiler
 from sim.compiled.toolchain import Compiler, digest
 
-__all__ = ["BitstreamSimulator", "Uart", "load_bitstream"]
+__all__ = ["BitstreamSimulator", "load_bitstream", "simulate_image"]
 
 _ALIGNMENT: Final = 64
 _NOISE_SEED: Final = 0x5EED
-
-
-class _UartState(ctypes.Structure):
-    """``Uart`` of ``driver.h``."""
-
-    _fields_ = (
-        *(
-            (name, ctypes.c_uint64)
-            for name in (
-                *("input", "output", "bit", "now", "send_until", "send_frame"),
-                *("listen_at", "listen_bits", "listen_frame", "bad_frames"),
-            )
-        ),
-        ("tx", ctypes.c_char_p),
-        ("rx", ctypes.c_void_p),
-        *(
-            (name, ctypes.c_uint64)
-            for name in ("tx_bytes", "rx_space", "rx_wanted", "sent", "received")
-        ),
-    )
 
 
 @dataclass(frozen=True)
@@ -189,77 +169,21 @@ class BitstreamSimulator:
         self.cycles += cycles
         return {name: np.ascontiguousarray(result[:, k]) for k, name in enumerate(outputs)}
 
-    def uart(self, rx: str, tx: str, cycles_per_bit: float) -> "Uart":
-        """Return the other end of a line whose pins are named as the chip sees them.
+    def pin_place(self, name: str, *, is_input: bool) -> int:
+        """Return the place of a pin in the state, for what drives pins from within the simulation.
 
         Raises
         ------
         ValueError
-            If there are no such pins, or fewer than two cycles per bit.
+            If there is no such pin.
         """
-        if cycles_per_bit < 2:
-            raise ValueError(f"a bit takes at least 2 cycles, not {cycles_per_bit:g}")
-        return Uart(self, self._input(rx), self._output(tx)[0], cycles_per_bit)
+        return self._input(name) if is_input else self._output(name)[0]
 
-    def run_uart(self, state: _UartState, cycles: int) -> None:
-        """Let cycles pass with a line at two pins."""
-        self.cycles += self._library.chip_uart(self._state, ctypes.byref(state), cycles)
-
-
-class Uart:
-    """The host's end of a serial line: 8 data bits, no parity, one stop bit.
-
-    Time passes only while `exchange` runs.
-
-    Parameters
-    ----------
-    simulator : BitstreamSimulator
-        The chip.
-    rx, tx : int
-        Places of the pins by which the chip listens and talks.
-    cycles_per_bit : float
-        Clock cycles per bit, at least 2.
-    """
-
-    def __init__(
-        self, simulator: BitstreamSimulator, rx: int, tx: int, cycles_per_bit: float
-    ) -> None:
-        self._simulator = simulator
-        self._state = _UartState()
-        self._state.input, self._state.output = rx, tx
-        self._state.bit = round(cycles_per_bit * (1 << 32))
-
-    @property
-    def bad_frames(self) -> int:
-        """How many frames from the chip had no stop bit."""
-        return self._state.bad_frames
-
-    def exchange(self, data: bytes, wanted: int, cycles: int) -> bytes:
-        """Send bytes and receive what comes meanwhile.
-
-        Parameters
-        ----------
-        data : bytes
-            What to send; all of it is sent, unless the cycles end before.
-        wanted : int
-            How many bytes to wait for.
-        cycles : int
-            For how long at most.
-
-        Returns
-        -------
-        bytes
-            What came; more than wanted, if it came while something was still being sent.
-        """
-        state = self._state
-        # A byte takes ten bits; what is asked for may come after all is sent.
-        space = max(wanted, int(cycles * (1 << 32) / (10 * state.bit)) + 2)
-        buffer = ctypes.create_string_buffer(space)
-        state.tx, state.tx_bytes, state.sent = data, len(data), 0
-        state.rx, state.rx_space, state.received = ctypes.addressof(buffer), space, 0
-        state.rx_wanted = wanted
-        self._simulator.run_uart(state, cycles)
-        return buffer.raw[: state.received]
+    def run_uart(self, state: ctypes.Structure, cycles: int) -> int:
+        """Let cycles pass with a line at two pins; see `sim.bitstream.uart`."""
+        done = self._library.chip_uart(self._state, ctypes.byref(state), cycles)
+        self.cycles += done
+        return done
 
 
 def _load(path: Path) -> ctypes.CDLL:
