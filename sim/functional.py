@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from mapping.program.rules import MachineRules, RuleError
 from systolic.spec.arithmetic import output_code, requantize_hardware
-from systolic.spec.config import INSTRUCTION_BITS, OFFSET_DEPTH, PARAMETER_BITS, ArrayConfig
+from systolic.spec.config import INSTRUCTION_BITS, OFFSET_DEPTH, ArrayConfig
 from systolic.spec.isa import (
     Drain,
     Instruction,
@@ -30,6 +30,7 @@ from systolic.spec.layout import (
     join_digits,
     pack_words,
     split_digits,
+    unpack_parameters,
     unpack_weights,
     unpack_words,
 )
@@ -243,11 +244,7 @@ class FunctionalSimulator:
         config, entries = self.config, slice(load.start, load.start + load.count)
         if load.target is LoadTarget.PARAMETERS:
             words = self._memory[load.addr : load.addr + load.count * config.parameter_words]
-            rows = words.reshape(load.count, -1)[:, : PARAMETER_BITS // 8].astype(np.int64)
-            bias = _little_endian(rows[:, :4])
-            bias -= bias >> 31 << 32
-            fields = [bias, _little_endian(rows[:, 4:10]), _little_endian(rows[:, 10:12])]
-            self._parameters[entries] = np.stack(fields, axis=1)
+            self._parameters[entries] = unpack_parameters(words.tobytes(), config)
         elif load.target is LoadTarget.TABLE:
             words = self._memory[load.addr : load.addr + -(-load.count // config.word_units)]
             self._lookup[entries] = words.reshape(-1).view("<u2")[: load.count] & 0xFF
@@ -317,9 +314,3 @@ class FunctionalSimulator:
         words = np.frombuffer(pack_words(digits, config), np.uint8).reshape(-1, config.word_bytes)
         repeated = np.tile(words, (store.count, 1)) if store.repeat else words
         self._memory[addrs.ravel()] = repeated
-
-
-def _little_endian(data: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Unsigned integers of bytes along the last axis."""
-    places = 256 ** np.arange(data.shape[-1], dtype=np.int64)
-    return np.matmul(data, places)

@@ -18,6 +18,7 @@ from systolic.sequencer import Sequencer
 from systolic.spec.config import OFFSET_DEPTH, ArrayConfig
 from systolic.spec.isa import Output
 from systolic.spec.registers import Identity
+from systolic.spec.rounding import LIMBS
 
 
 class Accelerator(wiring.Component):
@@ -169,13 +170,15 @@ class Accelerator(wiring.Component):
     ) -> tuple[Value, Value, Value]:
         """From the drain's addresses to codes, their strobe, and whether a window ends."""
         config = self._config
-        m.submodules.parameters = parameters = ParameterMemory(word_bits=config.word_bits)
         m.submodules.requantizer = requantizer = Requantizer(
             acc_bits=config.acc_bits,
             weight_bits=config.weight_bits,
             cycles=config.requantize_cycles,
             style=config.multiplier,
             roundings=("tflite", "onnx") if config.onnx else ("tflite",),
+        )
+        m.submodules.parameters = parameters = ParameterMemory(
+            word_bits=config.word_bits, limb_bits=len(requantizer.multiplier_i) // LIMBS
         )
         assert requantizer.latency <= config.requantizer_latency  # the contract's bound
         m.d.comb += [

@@ -1,15 +1,18 @@
 """Multipliers of the requantizer: accumulator times 48-bit multiplier, plus a rounding constant.
 
-Two components with the same ports: one for DSP blocks, one for plain logic cells. Both compute
-``a * multiplier + (constant << 30)`` without loss and hand out what lies above and just below the
-binary point (:data:`~systolic.spec.rounding.FRACTION_BITS`).
+Two components with the same ports but for the multiplier's: one for DSP blocks, one for plain logic
+cells. Both compute ``a * multiplier + (constant << 30)`` without loss and hand out what lies above
+and just below the binary point (:data:`~systolic.spec.rounding.FRACTION_BITS`).
 """
 
 from amaranth import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from systolic.spec.config import UNIT_BITS
 from systolic.spec.rounding import (
+    LIMB_BITS,
+    LIMBS,
     MULTIPLIER_BITS,
     ROUND_BITS,
     ROUND_POSITION,
@@ -17,9 +20,6 @@ from systolic.spec.rounding import (
 )
 
 __all__ = ["DspMultiplier", "FabricMultiplier", "delayed"]
-
-LIMB_BITS = 12
-"""Multiplier bits per DSP: 28-bit products leave a 32-bit DSP room for the chain's carries."""
 
 LOW_BITS = 16
 """Width of the lower, unsigned limb of ``a``."""
@@ -61,8 +61,8 @@ class DspMultiplier(wiring.Component):
     -------
     a_i : ``In(signed(acc_bits))``
         Accumulator, in cycle 0.
-    multiplier_i : ``In(48)``
-        Multiplier, in cycle 0.
+    multiplier_i : ``In(64)``
+        Multiplier, each limb in a 16-bit unit, in cycle 0.
     constant_i : ``In(17)``
         Rounding constant, at most ``3 << 15``, in cycle 1.
     result_o : ``Out(signed(acc_bits + 1))``
@@ -82,7 +82,7 @@ class DspMultiplier(wiring.Component):
         super().__init__(
             {
                 "a_i": In(signed(acc_bits)),
-                "multiplier_i": In(MULTIPLIER_BITS),
+                "multiplier_i": In(LIMBS * UNIT_BITS),
                 "constant_i": In(ROUND_BITS + 1),
                 "result_o": Out(signed(acc_bits + 1)),
                 "fraction_o": Out(TIE_BITS),
@@ -97,7 +97,8 @@ class DspMultiplier(wiring.Component):
         a = Signal(signed(32), name=f"{name}_a")
         m.d.comb += a.eq(self.a_i)
         factor = a[LOW_BITS:] if is_high else a[:LOW_BITS]
-        digit = self.multiplier_i.word_select(limb, LIMB_BITS)
+        # The bit above a limb is 0; coming from memory, it lets a register into the DSP.
+        digit = self.multiplier_i.word_select(limb, UNIT_BITS)[: LIMB_BITS + is_high]
         # A DSP has two registers behind its multiplier; inputs that hold for more cycles than one
         # are a delay of their own; what is missing comes before the multiplier.
         behind = min(cycles, 2)
@@ -105,7 +106,7 @@ class DspMultiplier(wiring.Component):
         factor = delayed(m, f"{name}_factor", factor, delay)
         digit = delayed(m, f"{name}_digit", digit, delay)
         if is_high:
-            product = factor.as_signed() * Cat(digit, Const(0, 1)).as_signed()
+            product = factor.as_signed() * digit.as_signed()
             # The last sum is a bit shorter than the product and would cut its register.
             product = product.as_unsigned()[: len(product) - (limb == 3)]
         else:

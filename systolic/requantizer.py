@@ -62,7 +62,7 @@ class Requantizer(wiring.Component):
         What goes with the value, in cycle 0 of its last part; low else.
     bias_i : ``In(signed(32))``, in fabric ``In(signed(max(acc_bits, 18)))``
         Bias, from cycle :attr:`bias_offset`; needed with the last part only.
-    multiplier_i : ``In(48)``
+    multiplier_i : ``In(64)``, in fabric ``In(48)``
         Multiplier, from cycle :attr:`multiplier_offset`; needed with the last part only.
     round_i : ``In(16)``
         Rounding constant, 0 or a power of two, from cycle :attr:`round_offset`; likewise.
@@ -110,8 +110,8 @@ class Requantizer(wiring.Component):
         if not self._roundings:
             raise ValueError("roundings must not be empty")
         self._weight_bits = weight_bits
-        # 18 bits: a DSP's signed limb wants two at least
-        # DSP blocks are as wide as they are: a narrower product would not even pack as well.
+        # DSP blocks are as wide as they are: a narrower product would not even pack as well. In
+        # fabric 18 bits: a signed limb wants two at least.
         value_bits = 32 if style == "dsp" else max(acc_bits, 18)
         self._multiplier = STYLES[style](acc_bits=value_bits, cycles=cycles)
         super().__init__(
@@ -122,7 +122,7 @@ class Requantizer(wiring.Component):
                 "last_i": In(1),
                 "tag_i": In(1),
                 "bias_i": In(signed(value_bits)),
-                "multiplier_i": In(MULTIPLIER_BITS),
+                "multiplier_i": In(len(self._multiplier.multiplier_i)),
                 "round_i": In(ROUND_BITS),
                 "onnx_i": In(1),
                 "zero_i": In(CODE_BITS),

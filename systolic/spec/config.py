@@ -9,8 +9,8 @@ import json
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, cast
 
-PARAMETER_BITS = 96
-"""Bits of one channel's requantization: bias 32, multiplier 48, round 16.
+PARAMETER_BITS = 128
+"""Bits of one channel's requantization, as :func:`systolic.spec.layout.pack_parameters` has them.
 
 See :mod:`systolic.spec.arithmetic`.
 """

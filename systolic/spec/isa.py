@@ -123,8 +123,8 @@ class Load(Instruction):
 
     ``OFFSETS`` and ``TABLE`` entries are 16-bit units, packed; a load starts at a word's first
     unit. An offset is in words, unsigned, added modulo 2**16; a table entry is an activation code
-    (low 8 bits). ``PARAMETERS`` are channels of ``ArrayConfig.parameter_words`` words each: bias
-    (32 bits, signed), multiplier (48), round (16), from bit 0 up. Only ``OFFSETS`` may be loaded
+    (low 8 bits). ``PARAMETERS`` are channels of ``ArrayConfig.parameter_words`` words each: see
+    :func:`systolic.spec.layout.pack_parameters`. Only ``OFFSETS`` may be loaded
     while a drain runs.
     """
 

@@ -17,7 +17,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from systolic.spec.config import ArrayConfig
+from systolic.spec.config import PARAMETER_BITS, ArrayConfig
+from systolic.spec.rounding import LIMB_BITS, LIMBS, spread_limbs
 
 
 def pack_words(digits: np.ndarray, config: ArrayConfig) -> bytes:
@@ -153,12 +154,28 @@ def unpack_weights(data: bytes, config: ArrayConfig) -> np.ndarray:
 
 
 def pack_parameters(channels: Sequence[tuple[int, int, int]], config: ArrayConfig) -> bytes:
-    """Words of channels' (bias, multiplier, round), each filled up to whole words."""
+    """Words of channels' (bias, multiplier, round), each filled up to whole words.
+
+    From bit 0 up: bias (32 bits, signed), round (16), nothing (16), and the multiplier's limbs of
+    :data:`~systolic.spec.rounding.LIMB_BITS` bits, lowest first, in 16-bit units.
+    """
     data = bytearray()
     for bias, multiplier, rounding in channels:
-        value = bias & 0xFFFF_FFFF | multiplier << 32 | rounding << 80
+        value = bias & 0xFFFF_FFFF | rounding << 32 | spread_limbs(multiplier) << 64
         data += value.to_bytes(config.parameter_words * config.word_bytes, "little")
     return bytes(data)
+
+
+def unpack_parameters(data: bytes, config: ArrayConfig) -> np.ndarray:
+    """The inverse of :func:`pack_parameters`: int64 (channels, 3)."""
+    length = config.parameter_words * config.word_bytes
+    channels = np.frombuffer(data, np.uint8).reshape(-1, length)[:, : PARAMETER_BITS // 8]
+    units = np.ascontiguousarray(channels).view("<u2").astype(np.int64)
+    bias = units[:, 0] | units[:, 1] << 16
+    bias -= bias >> 31 << 32
+    limbs = units[:, 4 : 4 + LIMBS] & (1 << LIMB_BITS) - 1
+    multiplier = (limbs << np.arange(LIMBS) * LIMB_BITS).sum(axis=1)
+    return np.stack([bias, multiplier, units[:, 2]], axis=1)
 
 
 def pack_units(units: Sequence[int], config: ArrayConfig) -> bytes:

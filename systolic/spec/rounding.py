@@ -8,12 +8,15 @@ from enum import Enum
 
 __all__ = [
     "FRACTION_BITS",
+    "LIMBS",
+    "LIMB_BITS",
     "MULTIPLIER_BITS",
     "ROUND_BITS",
     "ROUND_POSITION",
     "SATURATION",
     "TIE_BITS",
     "Rounding",
+    "spread_limbs",
 ]
 
 FRACTION_BITS = 47
@@ -21,6 +24,14 @@ FRACTION_BITS = 47
 
 MULTIPLIER_BITS = 48
 """Width of an unsigned multiplier: real factors up to (not including) 2."""
+
+LIMB_BITS = 12
+"""A multiplier is kept in limbs of so many bits, lowest first, each in a 16-bit unit of its own.
+
+12 x 16 bit products leave a 32-bit DSP room for the carries of a chain of them.
+"""
+
+LIMBS = MULTIPLIER_BITS // LIMB_BITS
 
 ROUND_BITS = 16
 """Width of the rounding constant that makes two roundings one addition: 0 or a power of two."""
@@ -43,3 +54,9 @@ class Rounding(Enum):
 
     ONNX = "onnx"
     """A float32 product, then half to even: ONNX Runtime."""
+
+
+def spread_limbs(multiplier: int) -> int:
+    """Multiplier with each of its limbs in a 16-bit unit."""
+    mask = (1 << LIMB_BITS) - 1
+    return sum((multiplier >> LIMB_BITS * limb & mask) << 16 * limb for limb in range(LIMBS))

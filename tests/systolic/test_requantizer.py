@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from systolic.requantizer import Requantizer
 from systolic.spec.arithmetic import output_code, requantize_hardware
-from systolic.spec.rounding import Rounding
+from systolic.spec.rounding import MULTIPLIER_BITS, Rounding, spread_limbs
 
 WEIGHT_BITS = 4
 
@@ -99,7 +99,10 @@ def simulate(dut, cases, *, cycles, interval, onnx, zero, lo, hi):
             for signal, name, offset in per_channel:
                 slot, phase = divmod(cycle - offset, interval)
                 holds = 0 <= slot < len(slots) and phase < cycles
-                ctx.set(signal, getattr(slots[slot][0], name) if holds else 1)
+                value = getattr(slots[slot][0], name) if holds else 1
+                # In DSPs, each limb of the multiplier comes in a unit of its own.
+                is_spread = name == "multiplier" and len(signal) > MULTIPLIER_BITS
+                ctx.set(signal, spread_limbs(value) if is_spread else value)
             if ctx.get(dut.valid_o):
                 codes.append(ctx.get(dut.code_o))
                 times.append(cycle)

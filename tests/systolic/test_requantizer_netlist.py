@@ -10,7 +10,7 @@ import pytest
 from amaranth.back import rtlil
 
 from systolic.requantizer import Requantizer
-from systolic.spec.rounding import Rounding
+from systolic.spec.rounding import Rounding, spread_limbs
 from tests.systolic.test_requantizer import WEIGHT_BITS, expected_codes, random_cases
 
 CODES = {"zero": 100, "lo": 7, "hi": 250}
@@ -57,7 +57,7 @@ def vectors(dut, cases, *, cycles, onnx):
         rows[start, :2] = case.parts[0] & 0xFFFF_FFFF, 1
         for column, offset, value in (
             (2, dut.bias_offset, case.bias & 0xFFFF_FFFF),
-            (3, dut.multiplier_offset, case.multiplier),
+            (3, dut.multiplier_offset, spread_limbs(case.multiplier)),
             (4, dut.round_offset, case.constant),
         ):
             rows[start + offset : start + offset + cycles, column] = value

@@ -172,7 +172,7 @@ def test_words_hold_what_they_must(config: ArrayConfig) -> None:
     assert (config.word_bytes * 8, config.word_units * 16) == (config.word_bits, config.word_bits)
     assert (config.instruction_words - 1) * config.word_bits < 64
     assert config.instruction_words * config.word_bits >= 64
-    assert (config.parameter_words - 1) * config.word_bits < 96
+    assert (config.parameter_words - 1) * config.word_bits < 128
     assert config.parameter_words * config.word_bits >= 96
     assert config.weight_digits * config.digit_bits >= config.weight_bits
     assert config.weight_words == config.cols * config.weight_digits

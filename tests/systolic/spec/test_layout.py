@@ -16,6 +16,7 @@ from systolic.spec.layout import (
     pack_words,
     split_digits,
     unpack_activations,
+    unpack_parameters,
     unpack_weights,
     unpack_words,
 )
@@ -115,7 +116,12 @@ def test_a_channel_has_bias_multiplier_and_round_from_bit_0(digit_bits: int) -> 
     assert len(data) == 2 * length
     for index, (bias, multiplier, rounding) in enumerate(channels):
         value = int.from_bytes(data[index * length :][:length], "little")
-        assert value == (bias % (1 << 32)) + (multiplier << 32) + (rounding << 80)
+        assert value & 0xFFFF_FFFF == bias % (1 << 32)
+        assert value >> 32 & 0xFFFF_FFFF == rounding
+        limbs = [value >> 64 + 16 * limb & 0xFFFF for limb in range(4)]
+        assert sum(limb << 12 * index for index, limb in enumerate(limbs)) == multiplier
+        assert max(limbs) < 1 << 12
+    assert unpack_parameters(data, config).tolist() == [list(channel) for channel in channels]
 
 
 def test_units_and_instructions_fill_up_to_whole_words() -> None:
