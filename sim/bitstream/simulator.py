@@ -2,22 +2,19 @@
 
 import ctypes
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.bitstream.codegen import generate
+from sim.bitstream.c.codegen import generate
+from sim.bitstream.c.layout import make_layout
+from sim.bitstream.chip.image import Image, read_image
 from sim.bitstream.errors import BitstreamError
-from sim.bitstream.extract import extract
-from sim.bitstream.fold import fold
-from sim.bitstream.image import Image, read_image
-from sim.bitstream.layout import make_layout
-from sim.bitstream.netlist import ONE, ZERO
-from sim.bitstream.pads import read_pcf
+from sim.bitstream.netlist.extract import extract
+from sim.bitstream.netlist.fold import fold
+from sim.bitstream.netlist.pads import read_pcf
 from sim.compiled import Cache, default_cache, find_compiler
 from sim.compiled.toolchain import Compiler, digest
 
@@ -202,13 +199,6 @@ def _load(path: Path) -> ctypes.CDLL:
         function.restype = result
         function.argtypes = arguments
     return library
-
-
-@cache
-def _generator_digest() -> str:
-    """Return the digest of this package's sources."""
-    files = sorted(resources.files("sim.bitstream").iterdir(), key=lambda item: item.name)
-    return digest(*(each.read_bytes() for each in files if each.name.endswith((".py", ".h"))))
 
 
 def simulate_image(

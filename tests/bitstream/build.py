@@ -13,7 +13,7 @@ from amaranth.back import rtlil
 from amaranth.hdl import Elaboratable
 from amaranth.sim import Simulator
 
-from boards.ice40 import HX1K, HX8K, UP5K, Ice40Flow
+from boards.ice40 import HX1K, HX8K, UP5K
 from boards.tools import run, tool_command
 from sim.bitstream.simulator import BitstreamSimulator, load_bitstream
 from sim.compiled import Cache

@@ -83,7 +83,8 @@ def falling_edge() -> Design:
     with m.If(gate):
         m.d.fall += late.eq(late + 1)
     m.d.sync += total.eq(total + (early ^ late))
-    return Design(m, clk, {"data": data, "gate": gate}, {"early": early, "late": late, "total": total})
+    outputs = {"early": early, "late": late, "total": total}
+    return Design(m, clk, {"data": data, "gate": gate}, outputs)
 
 
 def asynchronous_reset() -> Design:
@@ -175,7 +176,8 @@ def multiplier(is_signed: bool) -> Design:
     with m.Else():
         m.d.sync += total.eq(total + product)
     shown = Signal(8)
-    m.d.comb += shown.eq(total[:8] ^ total[8:16] ^ total[16:24] ^ total[24:] ^ small[:8] ^ small[8:])
+    halves = total[:16] ^ total[16:] ^ small
+    m.d.comb += shown.eq(halves[:8] ^ halves[8:])
     return Design(m, clk, {"a": a, "b": b, "clear": clear}, {"shown": shown})
 
 

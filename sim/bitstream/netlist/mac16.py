@@ -2,7 +2,7 @@
 
 from collections.abc import Set as AbstractSet
 
-from sim.bitstream.netlist import Mac16
+from sim.bitstream.netlist.model import Mac16
 
 __all__ = ["mac16_dependencies", "mac16_ignored"]
 

@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.bitstream.chipdb import TILE_KINDS, ChipDb, load_chipdb
+from sim.bitstream.chip.chipdb import TILE_KINDS, ChipDb, load_chipdb
 from sim.bitstream.errors import BitstreamError
 
 __all__ = ["MAX_TILE_COLUMNS", "TILE_ROWS", "Image", "parse_image", "read_image", "unpack"]
@@ -138,7 +138,7 @@ def parse_image(text: str) -> Image:
     sections = _split(text)
     devices = [words[1] for words, _ in sections if words[0] == ".device"]
     if len(devices) != 1:
-        raise BitstreamError(f"a bitstream says which chip it is for once, not {len(devices)} times")
+        raise BitstreamError(f"a bitstream names its chip once, not {len(devices)} times")
     chip = load_chipdb(devices[0])
     bits = np.zeros((chip.height, chip.width, TILE_ROWS, MAX_TILE_COLUMNS), np.uint8)
     ram: dict[tuple[int, int], tuple[int, ...]] = {}
@@ -163,7 +163,7 @@ def _parse_tile(
     if 0 <= x < chip.width and 0 <= y < chip.height:
         expected = TILE_KINDS[int(chip.tiles[y, x])]
     if kind != f".{expected}_tile":
-        raise BitstreamError(f"tile {x},{y} of the chip {chip.name} is {expected}, not {kind[1:-5]}")
+        raise BitstreamError(f"tile {x},{y} of chip {chip.name} is {expected}, not {kind[1:-5]}")
     columns = len(lines[0]) if lines else 0
     if len(lines) != TILE_ROWS or any(len(line) != columns for line in lines):
         raise BitstreamError(f"tile {x},{y} does not have {TILE_ROWS} rows of one length")

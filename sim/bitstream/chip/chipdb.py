@@ -15,8 +15,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.bitstream.chip.ports import BLOCK_PORTS, OPTIONAL_PORTS, OUTPUT_PORTS
 from sim.bitstream.errors import BitstreamError
-from sim.bitstream.ports import BLOCK_PORTS, OPTIONAL_PORTS
 
 __all__ = ["TILE_KINDS", "Block", "ChipDb", "Global", "load_chipdb"]
 
@@ -29,14 +29,18 @@ _SLICE_BYTES: Final = 8
 _OUTPUT: Final = 1
 
 _BLOCK = np.dtype(
-    [("name", "<i4"), ("kind", "<i4"), ("ports", "<i4"), ("port_count", "<i4")]
-    + [("x", "i1"), ("y", "i1"), ("z", "i1"), ("unused", "i1")]
+    [
+        *(("name", "<i4"), ("kind", "<i4"), ("ports", "<i4"), ("port_count", "<i4")),
+        *(("x", "i1"), ("y", "i1"), ("z", "i1"), ("unused", "i1")),
+    ]
 )
 _PORT = np.dtype([("port", "<i4"), ("direction", "<i4"), ("wire", "<i4")])
 _PIP = np.dtype(
-    [("source", "<i4"), ("target", "<i4"), ("fast", "<i4"), ("slow", "<i4"), ("x", "i1")]
-    + [("y", "i1"), ("source_part", "<i2"), ("target_part", "<i2"), ("value", "<i2")]
-    + [("switch", "<i4"), ("flags", "<i4")]
+    [
+        *(("source", "<i4"), ("target", "<i4"), ("fast", "<i4"), ("slow", "<i4"), ("x", "i1")),
+        *(("y", "i1"), ("source_part", "<i2"), ("target_part", "<i2"), ("value", "<i2")),
+        *(("switch", "<i4"), ("flags", "<i4")),
+    ]
 )
 _SWITCH = np.dtype(
     [("bit_count", "<i4"), ("block", "<i4"), ("x", "i1"), ("y", "i1"), ("bits", "i1", (5, 2))]
@@ -220,16 +224,14 @@ class ChipDb:
             missing = OPTIONAL_PORTS.get(kind, frozenset())
             names = tuple(name for name in names if name not in missing)
         numbers = [number for number, _, _ in ports]
-        if kind == "gb" or kind == "io":
-            numbers = sorted(numbers)
-        if len(names) != len(ports) or numbers != sorted(numbers):
-            raise BitstreamError(
-                f"nextpnr's chip database {self.name} has {len(ports)} ports on {kind}, not "
-                f"{len(names)}: it is of a kind that is not known"
-            )
         outputs = frozenset(
-            name for name, port in zip(names, ports, strict=True) if port[1] == _OUTPUT
+            name for name, port in zip(names, ports, strict=False) if port[1] == _OUTPUT
         )
+        is_known = outputs == frozenset(name for name in names if OUTPUT_PORTS.fullmatch(name))
+        if len(names) != len(ports) or numbers != sorted(numbers) or not is_known:
+            raise BitstreamError(
+                f"nextpnr's chip database {self.name} has other ports on {kind} than are known"
+            )
         wires = {name: port[2] for name, port in zip(names, ports, strict=True)}
         return Block(kind, *place, wires, outputs)
 

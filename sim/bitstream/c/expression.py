@@ -38,23 +38,24 @@ def _split(table: int, inputs: tuple[int, ...], k: int) -> _Found:
     if low == high:
         return _best(low, rest)
     if low == 0:
-        return name_and(name, _best(high, rest))
+        return _and(name, _best(high, rest))
     if high == 0:
-        return _binary("&", (0, f"~{name}"), _best(low, rest)) if low != ones else (1, f"({name} ^ 1)")
+        inverse = f"({name} ^ 1)"
+        return (1, inverse) if low == ones else _binary("&", (0, f"~{name}"), _best(low, rest))
     if high == ones:
         return _binary("|", (0, name), _best(low, rest))
     if low == ones:
         return _binary("|", (1, f"({name} ^ 1)"), _best(high, rest))
     if low ^ high == ones:
         return _binary("^", (0, name), _best(low, rest))
-    changed = name_and(name, _best(low ^ high, rest))
+    changed = _and(name, _best(low ^ high, rest))
     unchanged = _binary("&", (0, f"~{name}"), _best(low ^ high, rest))
     return min(
         _binary("^", changed, _best(low, rest)), _binary("^", unchanged, _best(high, rest))
     )
 
 
-def name_and(name: str, other: _Found) -> _Found:
+def _and(name: str, other: _Found) -> _Found:
     """Conjunction with a name, which is the name itself if the other is 1."""
     return (0, name) if other[1] == "1" else _binary("&", (0, name), other)
 

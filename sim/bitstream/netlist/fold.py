@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from sim.bitstream.errors import BitstreamError
-from sim.bitstream.mac16 import mac16_dependencies, mac16_ignored
-from sim.bitstream.netlist import (
+from sim.bitstream.netlist.mac16 import mac16_dependencies, mac16_ignored
+from sim.bitstream.netlist.model import (
     ONE,
     ZERO,
     Carry,
@@ -240,10 +240,11 @@ def fold(netlist: Netlist) -> Folded:
     nodes: list[Function | Carry | Mac16 | FlipFlop] = []
     for node in folder.nodes:
         if isinstance(node, Mac16):
-            node = macs[id(node)]
+            nodes.append(macs[id(node)])
         elif isinstance(node, FlipFlop):
-            node = by_output[node.output]
-        nodes.append(node)
+            nodes.append(by_output[node.output])
+        else:
+            nodes.append(node)
     pins = {pad.pin: pad.net for pad in netlist.inputs if pad.net not in clocks.all}
     clocks.check_data(nodes, flip_flops, outputs)
     return Folded(

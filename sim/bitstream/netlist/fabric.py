@@ -2,11 +2,11 @@
 
 from collections import defaultdict
 
-from sim.bitstream.chipdb import Block
+from sim.bitstream.chip.chipdb import Block
+from sim.bitstream.chip.image import Image
+from sim.bitstream.chip.routing import route
 from sim.bitstream.errors import BitstreamError
-from sim.bitstream.image import Image
-from sim.bitstream.netlist import ONE, ZERO, Clock, Lut, Netlist
-from sim.bitstream.routing import route
+from sim.bitstream.netlist.model import ONE, ZERO, Clock, Lut, Netlist
 
 __all__ = ["Fabric"]
 

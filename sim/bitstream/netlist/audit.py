@@ -1,4 +1,4 @@
-"""Is every bit that is set one whose meaning is known?
+"""Check that every bit that is set has a meaning that is known.
 
 Routing is checked where it is resolved, and what is extracted is checked there. Here are the
 rest: bits that belong to nothing, entries of blocks that are not supported, and patterns that are
@@ -9,11 +9,11 @@ from typing import Final
 
 import numpy as np
 
-from sim.bitstream.blocks import MAC16_PARAMETERS
-from sim.bitstream.chipdb import TILE_KINDS
+from sim.bitstream.chip.chipdb import TILE_KINDS
+from sim.bitstream.chip.image import Image
 from sim.bitstream.errors import BitstreamError
-from sim.bitstream.image import Image
-from sim.bitstream.logic import LUT_BITS
+from sim.bitstream.netlist.blocks import MAC16_PARAMETERS
+from sim.bitstream.netlist.logic import LUT_BITS
 
 __all__ = ["audit"]
 

@@ -8,15 +8,15 @@ only what can reach a pin is extracted; that every other bit is at least known i
 from collections.abc import Callable
 from typing import Final
 
-from sim.bitstream.audit import audit
-from sim.bitstream.blocks import extract_mac16, extract_ram, extract_spram
-from sim.bitstream.chipdb import Block
-from sim.bitstream.clocking import extract_oscillator, extract_pll
-from sim.bitstream.fabric import Fabric
-from sim.bitstream.image import Image
-from sim.bitstream.logic import extract_logic_cell
-from sim.bitstream.netlist import Netlist
-from sim.bitstream.pads import extract_input, extract_outputs, pad_names
+from sim.bitstream.chip.chipdb import Block
+from sim.bitstream.chip.image import Image
+from sim.bitstream.netlist.audit import audit
+from sim.bitstream.netlist.blocks import extract_mac16, extract_ram, extract_spram
+from sim.bitstream.netlist.clocking import extract_oscillator, extract_pll
+from sim.bitstream.netlist.fabric import Fabric
+from sim.bitstream.netlist.logic import extract_logic_cell
+from sim.bitstream.netlist.model import Netlist
+from sim.bitstream.netlist.pads import extract_input, extract_outputs, pad_names
 
 __all__ = ["extract"]
 

@@ -2,10 +2,10 @@
 
 from typing import Final
 
-from sim.bitstream.chipdb import Block
+from sim.bitstream.chip.chipdb import Block
 from sim.bitstream.errors import BitstreamError
-from sim.bitstream.fabric import Fabric
-from sim.bitstream.netlist import ONE, ZERO, Carry, FlipFlop, Lut
+from sim.bitstream.netlist.fabric import Fabric
+from sim.bitstream.netlist.model import ONE, ZERO, Carry, FlipFlop, Lut
 
 __all__ = ["LUT_BITS", "extract_logic_cell"]
 

@@ -9,10 +9,30 @@ from collections.abc import Callable, Iterable, Iterator
 from importlib import resources
 from typing import Final
 
-from sim.bitstream.expression import expression
-from sim.bitstream.fold import Folded, Function
-from sim.bitstream.layout import Group, Layout, Node
-from sim.bitstream.netlist import ONE, ZERO, Carry, Clock, FlipFlop, Mac16, Ram, RamPort, Spram
+from sim.bitstream.c.expression import expression
+from sim.bitstream.c.layout import Group, Layout, Node
+from sim.bitstream.netlist.fold import Folded, Function
+from sim.bitstream.netlist.model import (
+    ONE,
+    ZERO,
+    Carry,
+    Clock,
+    FlipFlop,
+    Mac16,
+    Ram,
+    RamPort,
+    Spram,
+)
+    ONE,
+    ZERO,
+    Carry,
+    Clock,
+    FlipFlop,
+    Mac16,
+    Ram,
+    RamPort,
+    Spram,
+)
 
 __all__ = ["generate"]
 
@@ -57,7 +77,7 @@ class _Generator:
 
     def program(self) -> Iterator[str]:
         """Parts of the program, in order."""
-        folder = resources.files("sim.bitstream")
+        folder = resources.files("sim.bitstream.c")
         yield (folder / "models.h").read_text(encoding="utf-8")
         yield self._state()
         body = self._calls("settle", [self._statement(node) for node in self._layout.nodes])
@@ -78,6 +98,7 @@ class _Generator:
     def _state(self) -> str:
         # C has no arrays of nothing.
         rams, sprams = max(1, len(self._folded.rams)), max(1, len(self._folded.sprams))
+        macs = max(1, len(self._folded.macs))
         flip_flops = max(1, sum(group.count for group in self._layout.groups))
         return (
             "typedef struct {\n"
@@ -85,7 +106,7 @@ class _Generator:
             "    uint64_t cycles;\n"
             f"    uint16_t ram[{rams}][256], ram_out[{rams}];\n"
             f"    uint16_t spram[{sprams}][16384], spram_out[{sprams}];\n"
-            f"    Mac mac[{max(1, len(self._folded.macs))}], mac_next[{max(1, len(self._folded.macs))}];\n"
+            f"    Mac mac[{macs}], mac_next[{macs}];\n"
             "} State;\n"
         )
 
@@ -123,10 +144,8 @@ class _Generator:
     def _mac_call(self, mac: Mac16, following: str) -> str:
         config = ", ".join(f".{k} = {mac.parameters[name]}" for k, name in _MAC_FIELDS.items())
         inputs = ", ".join(f".{k.lower()} = {self._word(nets)}" for k, nets in mac.inputs.items())
-        number = self._mac_numbers[mac.name]
-        return (
-            f"mac16((MacConfig){{{config}}}, (MacInputs){{{inputs}}}, s->mac[{number}], {following})"
-        )
+        state = f"s->mac[{self._mac_numbers[mac.name]}]"
+        return f"mac16((MacConfig){{{config}}}, (MacInputs){{{inputs}}}, {state}, {following})"
 
     def _mac_statement(self, mac: Mac16) -> str:
         first = self._places[mac.outputs["O"][0]]

@@ -8,8 +8,8 @@ connections without a driver.
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.bitstream.chip.image import Image
 from sim.bitstream.errors import BitstreamError
-from sim.bitstream.image import Image
 
 __all__ = ["route", "switch_values"]
 
@@ -38,7 +38,7 @@ def route(image: Image) -> NDArray[np.int32]:
     chip = image.chip
     pips = chip.pips
     values = switch_values(image)
-    # LUT inputs permuted and LUTs passed through are switches without bits: the truth table says it.
+    # Permuted LUT inputs and LUTs passed through have switches without bits: their table says it.
     is_on = (pips["value"] == values[pips["switch"]]) & (values[pips["switch"]] != 0)
     on = pips[is_on]
     unknown = np.setdiff1d(np.flatnonzero(values), on["switch"])

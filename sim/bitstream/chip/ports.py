@@ -5,10 +5,11 @@ number. A block whose count of ports or whose directions differ from what is sai
 database that this reader does not know, and is refused.
 """
 
+import re
 from types import MappingProxyType
 from typing import Final
 
-__all__ = ["BLOCK_PORTS", "OPTIONAL_PORTS"]
+__all__ = ["BLOCK_PORTS", "OPTIONAL_PORTS", "OUTPUT_PORTS"]
 
 
 def _bus(name: str, width: int) -> list[str]:
@@ -84,3 +85,9 @@ OPTIONAL_PORTS: Final = MappingProxyType(
     }
 )
 """Ports that a block of a kind may lack."""
+
+OUTPUT_PORTS: Final = re.compile(
+    r"O|LO|COUT|RDATA_.*|D_IN_.|GLOBAL_BUFFER_OUTPUT|LOCK|PLLOUT_.*|SDO|O_.*|CO|ACCUMCO|SIGNEXTOUT"
+    r"|DATAOUT_.*|CLKHF|CLKHF_FABRIC"
+)
+"""Names of the ports by which blocks drive their wires."""

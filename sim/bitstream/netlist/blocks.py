@@ -2,10 +2,10 @@
 
 from typing import Final
 
-from sim.bitstream.chipdb import Block
+from sim.bitstream.chip.chipdb import Block
 from sim.bitstream.errors import BitstreamError
-from sim.bitstream.fabric import Fabric
-from sim.bitstream.netlist import ONE, ZERO, Clock, Mac16, Ram, RamPort, Spram
+from sim.bitstream.netlist.fabric import Fabric
+from sim.bitstream.netlist.model import ONE, ZERO, Clock, Mac16, Ram, RamPort, Spram
 
 __all__ = ["MAC16_PARAMETERS", "extract_mac16", "extract_ram", "extract_spram"]
 

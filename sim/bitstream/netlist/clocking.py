@@ -1,9 +1,9 @@
 """Phase-locked loops and the oscillator: where clocks are made."""
 
-from sim.bitstream.chipdb import Block
+from sim.bitstream.chip.chipdb import Block
 from sim.bitstream.errors import BitstreamError
-from sim.bitstream.fabric import Fabric
-from sim.bitstream.netlist import ONE, ZERO, ClockSource
+from sim.bitstream.netlist.fabric import Fabric
+from sim.bitstream.netlist.model import ONE, ZERO, ClockSource
 
 __all__ = ["extract_oscillator", "extract_pll"]
 
@@ -25,7 +25,7 @@ def extract_pll(fabric: Fabric, number: int, block: Block) -> None:
     kind = fabric.config(number, "PLLTYPE", 3)
     unsupported = {
         "two outputs, or its input from elsewhere": kind not in (_PAD_TYPE, _CORE_TYPE),
-        "a feedback path that is not the simple one": fabric.config(number, "FEEDBACK_PATH", 3) != 1,
+        "feedback other than the simple one": fabric.config(number, "FEEDBACK_PATH", 3) != 1,
         "an output other than GENCLK": fabric.config(number, "PLLOUT_SELECT_A", 2) != 0,
         "its test mode": fabric.config(number, "TEST_MODE") != 0,
     }

@@ -9,8 +9,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sim.bitstream.fold import Folded, Function
-from sim.bitstream.netlist import ONE, ZERO, Carry, FlipFlop, Mac16
+from sim.bitstream.netlist.fold import Folded, Function
+from sim.bitstream.netlist.model import ONE, ZERO, Carry, FlipFlop, Mac16
 
 __all__ = ["Group", "Layout", "make_layout", "reads"]
 
@@ -104,44 +104,60 @@ def make_layout(folded: Folded) -> Layout:
         key = (each.clock, each.enable, each.control, each.control_value, each.is_async)
         by_key[key].append(each)
     kinds = list(by_key.values())
-    # Owner of each net: the only group that reads it, or None if it is read by several or anew.
-    owner: dict[int, int | None] = dict.fromkeys(_elsewhere(folded))
-    for number, flip_flops in enumerate(kinds):
-        for each in flip_flops:
-            owner[each.data] = number if owner.get(each.data, number) == number else None
-    inner: defaultdict[int, list[Node]] = defaultdict(list)
-    outer: list[Node] = []
-    for node in reversed(folded.nodes):
-        number = owner.get(node.output) if isinstance(node, Function | Carry) else None
-        is_gated = number is not None and kinds[number][0].enable != ONE
-        if isinstance(node, Function | Carry) and node.output not in owner:
-            continue  # nobody reads it
-        (inner[number] if is_gated and number is not None else outer).append(node)
-        for net in reads(node):
-            own = number if is_gated else None
-            owner[net] = own if owner.get(net, own) == own else None
+    outer, inner = _assign(folded, kinds)
     places = {ZERO: 0, ONE: 1}
     groups: list[Group] = []
     for number, flip_flops in enumerate(kinds):
         first = len(places)
         for each in flip_flops:
             places[each.output] = len(places)
-        groups.append(Group(first, tuple(flip_flops), tuple(reversed(inner[number]))))
+        groups.append(Group(first, tuple(flip_flops), inner[number]))
+    return _place(folded, places, groups, outer)
+
+
+def _assign(
+    folded: Folded, kinds: list[list[FlipFlop]]
+) -> tuple[tuple[Node, ...], list[tuple[Node, ...]]]:
+    """Return the nodes for every cycle, and those for each group of flip-flops alone."""
+    # Owner of each net: the only group that reads it, or None if several do, or something else.
+    owner: dict[int, int | None] = dict.fromkeys(_elsewhere(folded))
+    for number, flip_flops in enumerate(kinds):
+        for each in flip_flops:
+            owner[each.data] = number if owner.get(each.data, number) == number else None
+    inner: list[list[Node]] = [[] for _ in kinds]
+    outer: list[Node] = []
+    for node in reversed(folded.nodes):
+        number: int | None = None
+        if isinstance(node, Function | Carry):
+            if node.output not in owner:
+                continue  # nobody reads it
+            number = owner[node.output]
+        if number is not None and kinds[number][0].enable == ONE:
+            number = None  # a group that changes in every cycle
+        (outer if number is None else inner[number]).append(node)
+        for net in reads(node):
+            owner[net] = number if owner.get(net, number) == number else None
+    return tuple(reversed(outer)), [tuple(reversed(nodes)) for nodes in inner]
+
+
+def _place(
+    folded: Folded, places: dict[int, int], groups: list[Group], outer: tuple[Node, ...]
+) -> Layout:
+    """Place what is left, where flip-flops have their places."""
     # The next value of flip-flop k has place `count + k - 2`: what is made for a flip-flop is made
     # there, unless its group may overwrite that by a reset.
-    inside = [net for net in _others(folded) if net not in places]
     made = {node.output for node in folded.nodes if isinstance(node, Function | Carry)}
     following: dict[int, int] = {}
     for group in groups:
         for k, each in enumerate(group.flip_flops):
             if group.head.control == ZERO and each.data in made:
                 following.setdefault(each.data, group.first + k - 2)
-    for net in dict.fromkeys(inside):
-        if net not in following:
+    for net in _others(folded):
+        if net not in following and net not in places:
             places[net] = len(places)
     count = len(places)
-    places.update({net: count + k for net, k in following.items()})
-    return Layout(places, count, tuple(reversed(outer)), tuple(groups))
+    places |= {net: count + k for net, k in following.items()}
+    return Layout(places, count, outer, tuple(groups))
 
 
 def _others(folded: Folded) -> Iterator[int]:

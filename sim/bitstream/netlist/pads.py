@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
-from sim.bitstream.chipdb import Block, ChipDb
+from sim.bitstream.chip.chipdb import Block, ChipDb
 from sim.bitstream.errors import BitstreamError
-from sim.bitstream.fabric import Fabric
-from sim.bitstream.netlist import ONE, ZERO, FlipFlop, InputPad, Lut, OutputPad
+from sim.bitstream.netlist.fabric import Fabric
+from sim.bitstream.netlist.model import ONE, ZERO, FlipFlop, InputPad, Lut, OutputPad
 
 __all__ = ["extract_input", "extract_outputs", "pad_names", "read_pcf"]
 

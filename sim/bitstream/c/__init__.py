@@ -1,0 +1,1 @@
+"""The C program that simulates a netlist."""

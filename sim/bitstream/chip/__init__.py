@@ -1,0 +1,1 @@
+"""The chip: its database, the bits of a bitstream, and the routing they make."""

@@ -1,0 +1,1 @@
+"""The netlist: what a bitstream configures, as logic, memories, multipliers, clocks and pads."""
