@@ -23,16 +23,6 @@ from sim.bitstream.netlist.model import (
     RamPort,
     Spram,
 )
-    ONE,
-    ZERO,
-    Carry,
-    Clock,
-    FlipFlop,
-    Mac16,
-    Ram,
-    RamPort,
-    Spram,
-)
 
 __all__ = ["generate"]
 
