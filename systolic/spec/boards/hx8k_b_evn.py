@@ -20,5 +20,5 @@ BOARD = Board(
         Programmer(tool="iceprog", arguments=("-S", "{bitstream}")),
         Programmer(tool="openFPGALoader", arguments=("-b", "ice40_generic", "-f", "{bitstream}")),
     ),
-    notes="iceprog -S loads the SRAM: set the jumpers to CRAM programming (openFPGALoader: flash)",
+    notes="set the jumpers for the SRAM, which iceprog -S loads, or openFPGALoader's flash",
 )  # fmt: skip
