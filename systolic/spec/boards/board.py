@@ -171,5 +171,5 @@ def check_baud(clock_hz: int, baud: int) -> None:
     if abs(error) > MAX_BAUD_ERROR:
         raise BoardError(
             f"baud {baud} is {error:+.1%} off at {clock_hz / 1e6:g} MHz; at most "
-            f"{MAX_BAUD_ERROR:.0%} is allowed: take another rate, or a clock nearer to a multiple of it"
+            f"{MAX_BAUD_ERROR:.0%} is allowed: take another rate, or a clock near a multiple of it"
         )
