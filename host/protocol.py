@@ -50,8 +50,13 @@ MAX_AHEAD: Final = 64
 MAX_AHEAD_BYTES: Final = 1 << 14
 """Bytes on the way: more than a USB bridge's delay (16 ms at 3 Mbaud), and a retry stays short."""
 LAST_SEQUENCE: Final = SEQUENCES - 1
+END_OF_REST: Final = bytes([0, FLAG])
+"""Ends a request of which only a part was sent; a flag alone, behind an escape, were an ABORT."""
 QUERY_ROOM_BYTES: Final = 24
 """Room left in the device's receive buffer for a recovery's query."""
+QUIET_S: Final = 0.05
+"""A line that is silent for so long, in the midst of answers, has no more of them: USB bridges
+keep bytes for 16 ms at most."""
 MAX_STRAY_BYTES: Final = 1 << 16
 """More than any reply: a line that gives so much without an answer is babbling."""
 
@@ -156,6 +161,7 @@ class Link:
         self._next: int = 0  # of the next request to be sent
         self._numbered: int = 0  # behind the last that was ever given out
         self._failures = 0
+        self._asked = 0  # recoveries' questions that are unanswered
         self._run_allowance_s = 0.0  # of the last RUN
 
     def reset(self) -> Registers:
@@ -171,8 +177,9 @@ class Link:
         self._start_over()
         stray, answers = 0, 0
         for _ in range(self._attempts):
-            # The flag ends an escape that somebody left behind, which would hide the ABORT.
-            self._transport.write(bytes([FLAG]) + ABORT)
+            # The flag before it ends an escape that somebody left behind, which would hide it;
+            # those behind it are nothing, and may get lost in the reset.
+            self._transport.write(bytes([FLAG]) + ABORT + 4 * bytes([FLAG]))
             reply, heard = self._query()
             if reply is not None and reply.expected == 0 and not reply.is_running:
                 return Registers.decode(reply.payload)
@@ -334,6 +341,8 @@ class Link:
     def _recover(self, reason: str) -> None:
         """Find out what was executed, and go on from there."""
         self.statistics.recoveries += 1
+        # A late answer to one of these looks like one to the question below.
+        self._asked += sum(sent.request.command is Command.REGISTERS for sent in self._sent)
         while True:
             self._failures += 1
             if self._failures > self._attempts:
@@ -345,22 +354,32 @@ class Link:
                 return
 
     def _query(self) -> tuple[Reply, int] | tuple[None, int]:
-        """Ask for the registers; the reply, and how many bytes have come."""
+        """Ask for the registers; the reply, and how many bytes have come.
+
+        Where several were asked for in vain, all their replies are waited for, or for silence: one
+        that came later would be taken for another's.
+        """
         self._unsent = b""
         self._deframer.reset()
-        # The flag ends a request of which only a part was sent.
-        self._transport.write(bytes([FLAG]) + Request(Command.REGISTERS).encode())
-        stray = 0
-        while stray < MAX_STRAY_BYTES:
-            data = self._transport.read(self._patience_s())
+        # Without a receive buffer, the reply to such an end would be in the way of what follows.
+        end = END_OF_REST if self.window_bytes else bytes([FLAG])
+        self._transport.write(end + Request(Command.REGISTERS).encode())
+        self._asked += 1
+        found, heard = None, 0
+        while heard < MAX_STRAY_BYTES and not (found and self._asked == 0):
+            quiet_s = min(self._timeout_s, QUIET_S)
+            data = self._transport.read(quiet_s if found else self._patience_s())
             if not data:
                 break
-            stray += len(data)
+            heard += len(data)
             for content in self._deframer.feed(data):
                 reply = _as_registers(content)
                 if reply is not None:
-                    return reply, stray
-        return None, stray
+                    found, self._asked = reply, max(0, self._asked - 1)
+        if found is None:
+            return None, heard
+        self._asked = 0
+        return found, heard
 
     def _settle(self, registers: Reply) -> None:
         """Put unanswered requests back, but for those that were executed before the registers."""
@@ -368,14 +387,16 @@ class Link:
         given_out = (self._numbered - self._done) % SEQUENCES
         if executed > given_out:
             raise StateLostError(self._transport.url, registers.expected, self._done, given_out)
-        waiting, self._sent = [*self._sent, *self._queue], deque()
+        waiting = [*self._sent, *self._queue]
         again: list[Pending] = []  # keep their numbers
         reread: list[Pending] = []
         fresh: list[Pending] = []
         sequenced = 0
         for pending in waiting:
             place, sequenced = sequenced, sequenced + pending.request.command.is_sequenced
-            if not pending.request.command.is_sequenced:
+            if pending in self._sent and _answers(registers, pending):
+                pending.reply = replace(registers, payload=registers.payload[:pending.reply_bytes])
+            elif not pending.request.command.is_sequenced:
                 (again if place <= given_out and not fresh else fresh).append(pending)
             elif place >= given_out:
                 fresh.append(pending)
@@ -385,11 +406,20 @@ class Link:
                 reread.append(pending)
             else:
                 pending.reply = replace(registers, payload=b"")
-        self._queue = deque([*again, *reread, *fresh])
+        self._queue, self._sent = deque([*again, *reread, *fresh]), deque()
         self._done = self._next = registers.expected
 
     def _timeout(self, what: str) -> DeviceTimeoutError:
         return DeviceTimeoutError(self._transport.url, what, self._timeout_s, self._attempts)
+
+
+def _answers(registers: Reply, pending: Pending) -> bool:
+    """Whether a recovery's registers answer a request that was sent as well as its own reply."""
+    if registers.expected != pending.expected:
+        return False
+    is_idle = not registers.is_running
+    command = pending.request.command
+    return command is Command.REGISTERS or (command is Command.WAIT and is_idle)
 
 
 def _as_registers(content: bytes | None) -> Reply | None:

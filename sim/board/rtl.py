@@ -50,6 +50,11 @@ class RtlDevice:
         self.model: CompiledModel = compile_component(
             component, name="framed_accelerator", trace_depth=trace_depth
         )
+        self.power_on()
+
+    def power_on(self) -> None:
+        """Switch it off and on: all is lost, memories too."""
+        self.model.power_on()
         self.model.reset()
         self._pending = b""
 
@@ -62,13 +67,18 @@ class RtlDevice:
         self._pending += data
 
     def receive(self, timeout_s: float = 1.0) -> bytes:
-        """Bytes from it, within so many seconds of a clock of 1 MHz."""
-        left, chunk = max(1, round(timeout_s * CLOCK_HZ)), FIRST_CHUNK_CYCLES
+        """Bytes from it; none if it neither takes nor gives any for so many seconds at 1 MHz."""
+        timeout_cycles = max(1, round(timeout_s * CLOCK_HZ))
+        left, chunk = timeout_cycles, FIRST_CHUNK_CYCLES
         while left > 0:
+            before = len(self._pending)
             data = self._step(min(chunk, left))
             if data:
                 return data
-            left, chunk = left - chunk, min(2 * chunk, LAST_CHUNK_CYCLES)
+            if len(self._pending) < before:
+                left = timeout_cycles
+            else:
+                left, chunk = left - chunk, min(2 * chunk, LAST_CHUNK_CYCLES)
         return b""
 
     def _step(self, cycles: int) -> bytes:
@@ -122,25 +132,32 @@ class UartDevice:
             config, clock_hz=clock_hz, baud=baud, window_log2=window_log2, board_id=board_id
         )
         self.model: CompiledModel = compile_component(component, name="uart_accelerator")
-        self.model.reset()
         self.clock_hz = clock_hz
-        self.sent_bytes = self.received_bytes = 0
         self.bit_cycles = bit_cycles(clock_hz, baud)
-        self._pending = bytearray()
-        self._levels: NDArray[np.uint8] = np.zeros(0, np.uint8)
+        self.power_on()
         self._idle = np.ones(FRAME_BITS * self.bit_cycles, np.uint8)
         values = np.arange(256, dtype=np.uint8)[:, np.newaxis]
         bits = np.hstack([values * 0, values >> np.arange(8, dtype=np.uint8) & 1, values * 0 + 1])
         self._waves = np.repeat(bits, self.bit_cycles, axis=1)
+
+    def power_on(self) -> None:
+        """Switch it off and on: all is lost, memories too."""
+        self.model.power_on()
+        self.model.reset()
+        self.sent_bytes = self.received_bytes = 0
+        self._pending = bytearray()
+        self._levels: NDArray[np.uint8] = np.zeros(0, np.uint8)
 
     def send(self, data: bytes) -> None:
         """Queue bytes for the host's UART."""
         self._pending += data
 
     def receive(self, timeout_s: float = 1.0) -> bytes:
-        """Bytes that came over the line, within so many seconds of its clock."""
+        """Bytes that came over the line; none if it is silent for so many seconds of the clock."""
         frame_cycles = FRAME_BITS * self.bit_cycles
-        for _ in range(max(1, round(timeout_s * self.clock_hz / frame_cycles))):
+        left = frames = max(1, round(timeout_s * self.clock_hz / frame_cycles))
+        while left > 0:
+            left = frames if self._pending else left - 1
             data = self._frame()
             if data:
                 return data
