@@ -24,6 +24,33 @@ delete t:$meminit_v2
 synth_ice40 {options} -top top -json synth.json
 """
 
+# The same with the LUTs mapped for area instead of speed: in synth_ice40, abc9 stands for the lines
+# between its two parts. Adders of a few bits are no carry chains here, whose ends take cells, too.
+_AREA_SCRIPT = """
+read_rtlil top.il
+delete t:$meminit_v2
+synth_ice40 {options} -top top -run begin:map_gates
+techmap -map +/techmap.v t:$alu r:Y_WIDTH<=5 %i
+synth_ice40 {options} -top top -run map_gates:map_luts
+techmap -map +/ice40/latches_map.v
+abc -dress -lut 4 -script {abc}
+ice40_wrapcarry -unwrap
+techmap -map +/ice40/ff_map.v
+clean
+opt_lut -tech ice40
+synth_ice40 {options} -top top -json synth.json -run map_cells:
+"""
+
+_AREA_STEPS = (
+    "strash", "ifraig", "scorr",
+    # Resubstitution over growing cuts, as in abc's own compress2rs.
+    "balance -l", "resub -K 6 -l", "rewrite -l", "resub -K 6 -N 2 -l", "refactor -l",
+    "resub -K 8 -l", "balance -l", "resub -K 8 -N 2 -l", "rewrite -l", "resub -K 10 -l",
+    "rewrite -z -l", "resub -K 10 -N 2 -l", "balance -l", "resub -K 12 -l", "refactor -z -l",
+    "resub -K 12 -N 2 -l", "rewrite -z -l", "balance -l",
+    "dch -f", "if -a", "mfs2 -a", "lutpack -S 1", "mfs2 -a",
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Ice40Flow(Flow):
@@ -33,9 +60,12 @@ class Ice40Flow(Flow):
     ----------
     synth_options : str
         Options of ``synth_ice40``.
+    is_for_area : bool
+        Whether logic is mapped to as few cells as possible, be it slower: one to four percent.
     """
 
     synth_options: str = ""
+    is_for_area: bool = False
 
     tools: ClassVar[tuple[str, str, str]] = ("yosys", "nextpnr-ice40", "icepack")
     routed: ClassVar[tuple[str, str]] = ("--asc", ".asc")
@@ -63,7 +93,9 @@ class Ice40Flow(Flow):
         ToolError
             If yosys is missing or fails.
         """
-        (folder / "synth.ys").write_text(_SCRIPT.format(options=self.synth_options))
+        script = _AREA_SCRIPT if self.is_for_area else _SCRIPT
+        abc = "+" + ";".join(step.replace(" ", ",") for step in _AREA_STEPS)
+        (folder / "synth.ys").write_text(script.format(options=self.synth_options, abc=abc))
         run([*tool_command("yosys"), "-q", "-l", "yosys.log", "synth.ys"], folder)
         netlist = json.loads((folder / "synth.json").read_text())
         pack_carry_heads(netlist)
@@ -77,7 +109,7 @@ class Ice40Flow(Flow):
 UP5K = Ice40Flow("up5k", "sg48", "-dsp -spram -dffe_min_ce_use 4")
 HX8K = Ice40Flow("hx8k", "ct256", "-device hx")
 HX4K = Ice40Flow("hx8k", "tq144:4k", "-device hx")
-HX1K = Ice40Flow("hx1k", "tq144", "-device hx")
+HX1K = Ice40Flow("hx1k", "tq144", "-device hx", is_for_area=True)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Both netlist passes: the design does what it did, in fewer cells and with fewer controls."""
 
 import copy
+import json
 from collections import Counter
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from hypothesis import strategies as st
 
 from boards.carry import pack_carry_heads
 from boards.control_sets import absorb_controls
+from boards.flow import to_rtlil
+from boards.ice40 import HX1K
 from tests.boards.netlist import Netlist, runs, synthesise
 
 CYCLES = 300
@@ -124,6 +127,17 @@ def test_both_together_on_what_other_options_give(options: str, tmp_path: Path) 
 
 
 LUT_INPUTS = ("I0", "I1", "I2", "I3")
+
+
+def test_mapping_for_area_changes_nothing_but_the_cells(netlist: Netlist, tmp_path: Path) -> None:
+    (tmp_path / "top.il").write_text(to_rtlil(Busy()))
+    HX1K.synthesise(tmp_path)
+    small = json.loads((tmp_path / "packed.json").read_text())
+    assert HX1K.is_for_area
+    assert kinds(small) != kinds(netlist)
+    assert runs(small, CYCLES, 6) == runs(netlist, CYCLES, 6)
+
+
 FLOPS = ["SB_DFF", "SB_DFFE", "SB_DFFSR", "SB_DFFSS", "SB_DFFESR", "SB_DFFESS"]
 
 
