@@ -8,7 +8,7 @@ from systolic.links.transfer import FRAMED_BYTE
 
 
 class ByteQueue(wiring.Component):
-    """First in, first out, in block RAM; a byte may leave every other cycle.
+    """First in, first out, in block RAM (but for a single byte); one may leave every other cycle.
 
     A line cannot wait, but its host knows how much fits, and sends no more. If more comes
     nevertheless, all that wait are lost, which the check sequences of their packets will tell.
@@ -16,7 +16,7 @@ class ByteQueue(wiring.Component):
     Parameters
     ----------
     depth_log2 : int
-        ``2**depth_log2`` bytes fit: one of them stands at ``o``, out of the memory.
+        ``2**depth_log2`` bytes fit; the oldest stands at ``o``, out of the memory.
 
     Members
     -------
@@ -43,6 +43,20 @@ class ByteQueue(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
+        if self._depth_log2 == 0:
+            self._build_register(m)
+        else:
+            self._build_memory(m)
+        return m
+
+    def _build_register(self, m: Module) -> None:
+        m.d.comb += self.ready_o.eq(~self.o.valid)
+        with m.If(self.valid_i):
+            m.d.sync += [self.o.payload.eq(self.i), self.o.valid.eq(1)]
+        with m.Elif(self.o.ready):
+            m.d.sync += self.o.valid.eq(0)
+
+    def _build_memory(self, m: Module) -> None:
         m.submodules.bytes = words = memory.Memory(
             shape=FRAMED_BYTE, depth=1 << self._depth_log2, init=[], attrs={"ram_style": "block"}
         )
@@ -60,4 +74,3 @@ class ByteQueue(wiring.Component):
             m.d.sync += self.o.valid.eq(~self.o.ready)
         with m.Elif(read.addr != write.addr):
             m.d.sync += [self.o.valid.eq(1), read.addr.eq(read.addr + 1)]
-        return m

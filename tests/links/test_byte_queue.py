@@ -12,10 +12,13 @@ from tests.systolic.cycles import converts
 DEPTH_LOG2 = 3
 
 
+@pytest.mark.parametrize("depth_log2", [DEPTH_LOG2, 0])
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize(("puts", "gets"), [(0.2, 0.9), (0.9, 0.3), (0.5, 0.5)])
-def test_what_goes_in_comes_out_in_order(puts: float, gets: float, seed: int) -> None:
-    dut, rng = ByteQueue(depth_log2=DEPTH_LOG2), Random(seed)
+def test_what_goes_in_comes_out_in_order(
+    puts: float, gets: float, seed: int, depth_log2: int
+) -> None:
+    dut, rng = ByteQueue(depth_log2=depth_log2), Random(seed)
     inside: deque[tuple[int, int]] = deque()
     taken = fullest = 0
 
@@ -24,7 +27,7 @@ def test_what_goes_in_comes_out_in_order(puts: float, gets: float, seed: int) ->
         for _ in range(600):
             byte = (rng.randrange(256), rng.randrange(2))
             # Only as much as fits, as far as a host can know.
-            valid = rng.random() < puts and len(inside) < 1 << DEPTH_LOG2
+            valid = rng.random() < puts and len(inside) < 1 << depth_log2
             ctx.set(dut.i, {"data": byte[0], "end": byte[1]})
             ctx.set(dut.valid_i, valid)
             ctx.set(dut.o.ready, rng.random() < gets)
@@ -40,17 +43,18 @@ def test_what_goes_in_comes_out_in_order(puts: float, gets: float, seed: int) ->
 
     simulate(dut, bench, watch=[dut.o])
     assert taken > 50
-    assert puts < gets or fullest == 1 << DEPTH_LOG2
+    assert puts < gets or fullest == 1 << depth_log2
 
 
-def test_it_says_when_it_is_full() -> None:
-    dut = ByteQueue(depth_log2=DEPTH_LOG2)
+@pytest.mark.parametrize("depth_log2", [DEPTH_LOG2, 0])
+def test_it_says_when_it_is_full(depth_log2: int) -> None:
+    dut = ByteQueue(depth_log2=depth_log2)
     ready = []
 
     async def bench(ctx):
         ctx.set(dut.valid_i, 1)
         # The first goes on to the output.
-        for _ in range(1 << DEPTH_LOG2):
+        for _ in range(1 << depth_log2):
             ready.append(ctx.get(dut.ready_o))
             await ctx.tick()
         ctx.set(dut.valid_i, 0)
@@ -62,3 +66,4 @@ def test_it_says_when_it_is_full() -> None:
 
 def test_it_converts_to_rtlil() -> None:
     assert converts(ByteQueue(depth_log2=8))
+    assert converts(ByteQueue(depth_log2=0))

@@ -96,6 +96,18 @@ def test_replies_leave_without_pauses() -> None:
     assert len(data) * 10 * BIT_CYCLES - int(busy[-1] - busy[0]) in range(10 * BIT_CYCLES)
 
 
+def test_without_a_window_one_request_at_a_time_is_served() -> None:
+    dut = UartAccelerator(CONFIG, clock_hz=CLOCK_HZ, baud=BAUD, window_log2=0)
+    model = compile_component(dut, name="uart_accelerator")
+    model.reset()
+    words = Random(8).randbytes(256 * CONFIG.word_bytes)
+    (told,) = talk(model, REGISTERS.encode())
+    assert Identity.decode(Registers.decode(told.payload).identity).window_log2 == 0
+    (written,) = talk(model, Request(Command.WRITE, 0, 0, 255, payload=words).encode())
+    (read,) = talk(model, Request(Command.READ, 1, 0, 255).encode(), 60 * len(words))
+    assert (written.code, read.code, read.payload) == (Code.DONE, Code.DONE, words)
+
+
 def test_an_abort_ends_a_program_and_the_reply_that_is_being_sent() -> None:
     model = fresh()
     pause, halt = (pack_instructions([Sync(halt=at).encode()], CONFIG) for at in (0, 1))
