@@ -20,7 +20,7 @@ from systolic.multiplier import DspMultiplier
 from tests.bitstream.build import Design
 
 
-def _module() -> tuple[Module, Signal]:
+def module() -> tuple[Module, Signal]:
     """Module with the clock domain ``sync``, and its clock; there is no reset."""
     m = Module()
     m.domains += (domain := ClockDomain("sync", reset_less=True))
@@ -29,15 +29,15 @@ def _module() -> tuple[Module, Signal]:
 
 def counter() -> Design:
     """Adders, comparisons, enables, synchronous resets to both values."""
-    m, clk = _module()
+    m, clk = module()
     enable, clear, step = Signal(), Signal(), Signal(4)
     total, wraps, is_high = Signal(11, init=0x155), Signal(4), Signal()
     with m.If(enable):
         m.d.sync += total.eq(total + step)
         with m.If(total + step >= 1 << 11):
             m.d.sync += wraps.eq(wraps - 1)
-    with m.If(clear):
-        m.d.sync += [total.eq(0x2AA), wraps.eq(0)]
+    with m.If(clear & step.all()):
+        m.d.sync += [total.eq(0x6AA), wraps.eq(0)]
     m.d.comb += is_high.eq(total > Cat(step, wraps))
     inputs = {"enable": enable, "clear": clear, "step": step}
     return Design(m, clk, inputs, {"total": total, "wraps": wraps, "is_high": is_high})
@@ -45,7 +45,7 @@ def counter() -> Design:
 
 def logic() -> Design:
     """Functions of many inputs, shift registers, a state machine."""
-    m, clk = _module()
+    m, clk = module()
     a, b, select = Signal(6), Signal(6), Signal(3)
     y, history, state = Signal(6), Signal(6), Signal(2)
     with m.Switch(select):
@@ -74,7 +74,7 @@ def logic() -> Design:
 
 def falling_edge() -> Design:
     """Flip-flops on both edges of the clock."""
-    m, clk = _module()
+    m, clk = module()
     m.domains.fall = ClockDomain(clk_edge="neg", reset_less=True)
     m.d.comb += ClockSignal("fall").eq(clk)
     data, gate = Signal(4), Signal()
@@ -89,7 +89,7 @@ def falling_edge() -> Design:
 
 def asynchronous_reset() -> Design:
     """Flip-flops that are set and reset at once, by a pin and by logic."""
-    m, clk = _module()
+    m, clk = module()
     m.domains.fast = ClockDomain(async_reset=True)
     reset, data = Signal(), Signal(4)
     kept, total = Signal(4, init=0b0101), Signal(6)
@@ -102,7 +102,7 @@ def asynchronous_reset() -> Design:
 
 def block_ram(depth: int, width: int, granularity: int | None, seed: int) -> Design:
     """Block RAM with contents, written by parts and read at another address."""
-    m, clk = _module()
+    m, clk = module()
     source = random.Random(seed)
     address_bits = (depth - 1).bit_length()
     contents = [source.getrandbits(width) for _ in range(depth)]
@@ -131,7 +131,7 @@ def block_ram(depth: int, width: int, granularity: int | None, seed: int) -> Des
 
 def single_port_ram() -> Design:
     """SPRAM, written by nibbles; read only where it has been written."""
-    m, clk = _module()
+    m, clk = module()
     m.submodules.memory = memory = Memory(shape=16, depth=16384, init=[])
     write = memory.write_port(granularity=4)
     read = memory.read_port()
@@ -165,7 +165,7 @@ def single_port_ram() -> Design:
 
 def multiplier(is_signed: bool) -> Design:
     """Products with registers before, inside and behind, and an accumulator."""
-    m, clk = _module()
+    m, clk = module()
     shape = signed if is_signed else (lambda width: width)
     a, b, clear = Signal(shape(8)), Signal(shape(8)), Signal()
     x, y = Signal(shape(16)), Signal(shape(16))
@@ -183,7 +183,7 @@ def multiplier(is_signed: bool) -> Design:
 
 def requantizer_multiplier() -> Design:
     """The accelerator's chain of eight multipliers, with values kept in registers."""
-    m, clk = _module()
+    m, clk = module()
     m.submodules.multiplier = unit = DspMultiplier(acc_bits=24, cycles=4)
     data = Signal(8)
     # Registers that do not start at 0 stay outside the blocks: yosys 0.70 packs a register that is

@@ -1,0 +1,81 @@
+"""Small accelerators for two boards, as `systolic build` makes them, and networks for them."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from boards.build import build
+from mapping.builder import Builder
+from mapping.compiler import compile_network
+from mapping.graph import Graph
+from mapping.networks import load_digits_images, load_included
+from mapping.program import Program
+from sim.bitstream.transport import load_build
+from sim.bitstream.uart import BitstreamDevice
+from sim.compiled import Cache
+from systolic.spec.boards import Board, board_named
+from systolic.spec.config import ArrayConfig
+
+IMAGES = 3
+
+# Half the rows, digits of two bits: places and routes in well under a minute.
+_ARRAY = ArrayConfig(rows=8, cols=4, digit_bits=2, acc_bits=24, acc_depth=32, out_pixels=32)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A board, a network for it, and its inputs (values q)."""
+
+    board: Board
+    graph: Graph
+    images: NDArray[np.int64]
+
+    @property
+    def program(self) -> Program:
+        """The network, compiled for the board."""
+        return compile_network(self.graph, self.board.config, name="digits")
+
+
+def up5k(config: ArrayConfig | None = None) -> Case:
+    """UP5K: single-port RAM, multipliers, a PLL from a pad; the digits network."""
+    board = board_named("icebreaker")
+    network = load_included("digits_int4")
+    small = replace(_ARRAY, weight_bits=4)
+    images = network.quantize_input(load_digits_images().images[:IMAGES])
+    return Case(replace(board, config=config or small), network.graph, images)
+
+
+def hx8k(config: ArrayConfig | None = None) -> Case:
+    """HX8K: block RAM, products in logic, a PLL from inside.
+
+    Its memory, 16 kB for everything, is too small for the digits network; so a smaller one with
+    random weights looks at the digits.
+    """
+    board = board_named("hx8k-b-evn")
+    small = replace(_ARRAY, scratchpad_words=1024, requantize_cycles=12, multiplier="fabric")
+    builder, source = Builder(), np.random.default_rng(8)
+    features = (
+        builder.input((8, 8, 1))
+        .conv2d(source.integers(-128, 128, (3, 3, 1, 4)), stride=2)
+        .requantize(1 << 30, -7)
+        .max_pool2d(3)
+        .flatten()
+    )
+    scores = features.matmul(source.integers(-128, 128, (4, 10))).requantize(1 << 30, -7)
+    images = load_digits_images().images[:IMAGES].astype(np.int64) * 8 - 64
+    board = replace(board, clock=replace(board.clock, hz=48_000_000))
+    return Case(replace(board, config=config or small), builder.graph(scores), images)
+
+
+def make(case: Case, folder: Path) -> Path:
+    """Build the board's bitstream and return the folder that `systolic build` would write."""
+    target = folder / case.board.name
+    build(case.board, jobs=1, cache=folder / "cache").export(target)
+    return target
+
+
+def switch_on(folder: Path, cache: Path) -> BitstreamDevice:
+    """Device of a folder."""
+    return load_build(folder, cache_folder=Cache(cache))
