@@ -1,5 +1,8 @@
 """Packets: byte layout, check sequences, framing, and what damage does."""
 
+import doctest
+import re
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -170,3 +173,13 @@ def test_bursts_cover_each_word_once_and_end_where_a_request_can_tell(
         assert Request(Command.WRITE, addr=first, last=first + length - 1).words == length
         words += range(first, first + length)
     assert words == list(range(addr, addr + count))
+
+
+def test_the_protocol_page_says_what_is_so() -> None:
+    page = Path(__file__).parents[3] / "docs/protocol.md"
+    assert doctest.testfile(str(page), module_relative=False, encoding="utf-8").failed == 0
+    text = page.read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d) \| ([A-Z_]+) \|(?: (yes|no) \|)?", text, re.MULTILINE)
+    told = {True: "yes", False: "no"}
+    commands = [(str(each.value), each.name, told[each.is_sequenced]) for each in Command]
+    assert rows == [*commands, *((str(code.value), code.name, "") for code in Code)]
