@@ -75,7 +75,7 @@ def systolic_device(request: pytest.FixtureRequest) -> Generator[MakeDevice]:
     made = 0
     with ExitStack() as devices:
 
-        def make(config: ArrayConfig) -> Device:
+        def make(config: "ArrayConfig") -> Device:
             nonlocal made
             made += 1
             path = folder / f"{name}_{made}.vcd" if folder is not None else None

@@ -1,5 +1,6 @@
 """The simulated board's verb: serve."""
 
+import os
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
@@ -90,7 +91,8 @@ def serve(connect: Callable[[], Transport], ports: tuple[str, ...]) -> None:
             except ValueError as error:
                 raise click.UsageError(str(error)) from None
             except OSError as error:
-                reason = (error.strerror or str(error)).lower()
+                # Python's own text is longer, and names the address again.
+                reason = os.strerror(error.errno).lower() if error.errno else str(error)
                 raise Failure(f"{text}: {reason}: choose another port") from error
             opened.callback(door.close)
             doors.append(door)

@@ -80,9 +80,9 @@ class TcpDoor(Door):
         return f"socket://{host}:{port}"
 
     def files(self) -> list[int]:
-        """The port's, and the client's."""
+        """The client's first: its end is seen before the next one's beginning; the port's."""
         client = [self._client.fileno()] if self._client is not None else []
-        return [self._listener.fileno(), *client]
+        return [*client, self._listener.fileno()]
 
     def read(self, file: int) -> bytes:
         """Bytes of the client; a second one is sent away."""
