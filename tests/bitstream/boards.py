@@ -38,23 +38,26 @@ class Case:
         return compile_network(self.graph, self.board.config, name="digits")
 
 
-def up5k(config: ArrayConfig | None = None) -> Case:
+def up5k(*, is_small: bool = True) -> Case:
     """UP5K: single-port RAM, multipliers, a PLL from a pad; the digits network."""
     board = board_named("icebreaker")
+    if is_small:
+        board = replace(board, config=replace(_ARRAY, weight_bits=4))
     network = load_included("digits_int4")
-    small = replace(_ARRAY, weight_bits=4)
     images = network.quantize_input(load_digits_images().images[:IMAGES])
-    return Case(replace(board, config=config or small), network.graph, images)
+    return Case(board, network.graph, images)
 
 
-def hx8k(config: ArrayConfig | None = None) -> Case:
+def hx8k(*, is_small: bool = True) -> Case:
     """HX8K: block RAM, products in logic, a PLL from inside.
 
     Its memory, 16 kB for everything, is too small for the digits network; so a smaller one with
     random weights looks at the digits.
     """
     board = board_named("hx8k-b-evn")
-    small = replace(_ARRAY, scratchpad_words=1024, requantize_cycles=12, multiplier="fabric")
+    if is_small:
+        small = replace(_ARRAY, scratchpad_words=1024, requantize_cycles=12, multiplier="fabric")
+        board = replace(board, config=small, clock=replace(board.clock, hz=48_000_000))
     builder, source = Builder(), np.random.default_rng(8)
     features = (
         builder.input((8, 8, 1))
@@ -65,13 +68,12 @@ def hx8k(config: ArrayConfig | None = None) -> Case:
     )
     scores = features.matmul(source.integers(-128, 128, (4, 10))).requantize(1 << 30, -7)
     images = load_digits_images().images[:IMAGES].astype(np.int64) * 8 - 64
-    board = replace(board, clock=replace(board.clock, hz=48_000_000))
-    return Case(replace(board, config=config or small), builder.graph(scores), images)
+    return Case(board, builder.graph(scores), images)
 
 
 def make(case: Case, folder: Path) -> Path:
     """Build the board's bitstream and return the folder that `systolic build` would write."""
-    target = folder / case.board.name
+    target = folder / case.board.config.digest.hex()
     build(case.board, jobs=1, cache=folder / "cache").export(target)
     return target
 

@@ -29,11 +29,25 @@ from sim.compiled import Cache
 from tests.bitstream.boards import IMAGES, Case, hx8k, make, switch_on, up5k
 from tests.bitstream.test_flips import flipped, routing_bits
 
+# Place-and-route of even a small one takes a minute where others work, too.
+pytestmark = pytest.mark.timeout(900)
+
 SIMULATED_TIMEOUT_S = 0.05
 REAL_TIMEOUT_S = 60.0
 LOOK_S = 0.0002  # simulated, between looks at the terminal
 
-FAST: dict[str, Callable[[], Case]] = {"up5k": up5k, "hx8k": hx8k}
+CASES: dict[str, Callable[[], Case]] = {
+    "up5k": up5k,
+    "hx8k": hx8k,
+    "up5k_default": lambda: up5k(is_small=False),
+    "hx8k_default": lambda: hx8k(is_small=False),
+}
+# The boards' own configurations fill their chips: minutes of place-and-route.
+CHIPS = [
+    *("up5k", "hx8k"),
+    pytest.param("up5k_default", marks=[pytest.mark.slow, pytest.mark.timeout(3600)]),
+    pytest.param("hx8k_default", marks=[pytest.mark.slow, pytest.mark.timeout(3600)]),
+]
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +56,7 @@ def folder(builds: Path) -> Callable[[str], Path]:
 
     def get(chip: str) -> Path:
         if chip not in made:
-            made[chip] = make(FAST[chip](), builds)
+            made[chip] = make(CASES[chip](), builds)
         return made[chip]
 
     return get
@@ -63,11 +77,11 @@ def check(device: Device, case: Case) -> None:
     assert len(np.unique(report.outputs[0])) > IMAGES  # they are not all alike
 
 
-@pytest.mark.parametrize("chip", FAST)
+@pytest.mark.parametrize("chip", CHIPS)
 def test_driver_runs_a_network_through_the_pins(
     chip: str, folder: Callable[[str], Path], builds: Path
 ) -> None:
-    case = FAST[chip]()
+    case = CASES[chip]()
     simulated = switch_on(folder(chip), builds)
 
     device = connect(simulated, case)
@@ -132,7 +146,9 @@ def notices(case: Case, place: Path, builds: Path, number: int) -> bool:
     return False
 
 
-@pytest.mark.parametrize("flips", [2, pytest.param(12, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "flips", [2, pytest.param(12, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])]
+)
 def test_wrong_bits_of_routing_are_noticed(
     flips: int, folder: Callable[[str], Path], builds: Path
 ) -> None:
