@@ -134,9 +134,7 @@ def notices(case: Case, place: Path, builds: Path, number: int) -> bool:
     places = routing_bits(image)
     bit = places[int(np.random.default_rng(number).integers(len(places)))]
     try:
-        simulator = simulate_image(
-            flipped(image, bit), "sg48", names, cache_folder=Cache(builds), optimise="-O0"
-        )
+        simulator = simulate_image(flipped(image, bit), "sg48", names, cache_folder=Cache(builds))
         simulated = BitstreamDevice(
             simulator, clock_hz=case.board.clock.hz, baud=case.board.uart.baud
         )
