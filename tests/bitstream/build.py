@@ -97,7 +97,9 @@ def build(design: Design, chip: str, folder: Path, *, seed: int = 1) -> Path:
 
 def _constraints(design: Design, chip: str) -> str:
     names = [
-        bit for ports in (design.inputs, design.outputs) for name, signal in ports.items()
+        bit
+        for ports in (design.inputs, design.outputs)
+        for name, signal in ports.items()
         for bit in bit_names(name, signal)
     ]
     pins = OTHER_PINS[chip].split()
@@ -130,8 +132,10 @@ def run_chip(simulator: BitstreamSimulator, design: Design, stimulus: Stimulus) 
     got = simulator.run(inputs, tuple(wanted), cycles)
     result: Stimulus = {}
     for name, signal in design.outputs.items():
-        columns = [got[bit].astype(np.uint64) << np.uint64(k)
-                   for k, bit in enumerate(bit_names(name, signal))]
+        columns = [
+            got[bit].astype(np.uint64) << np.uint64(k)
+            for k, bit in enumerate(bit_names(name, signal))
+        ]
         result[name] = np.sum(columns, axis=0, dtype=np.uint64)
     return result
 

@@ -50,9 +50,7 @@ def _split(table: int, inputs: tuple[int, ...], k: int) -> _Found:
         return _binary("^", (0, name), _best(low, rest))
     changed = _and(name, _best(low ^ high, rest))
     unchanged = _binary("&", (0, f"~{name}"), _best(low ^ high, rest))
-    return min(
-        _binary("^", changed, _best(low, rest)), _binary("^", unchanged, _best(high, rest))
-    )
+    return min(_binary("^", changed, _best(low, rest)), _binary("^", unchanged, _best(high, rest)))
 
 
 def _and(name: str, other: _Found) -> _Found:

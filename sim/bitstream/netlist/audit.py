@@ -68,9 +68,7 @@ def _claimed_entries(image: Image) -> dict[tuple[int, int], frozenset[str]]:
     return {place: frozenset(names) for place, names in claimed.items()}
 
 
-_MAC16_STEMS: Final = frozenset(
-    name.rstrip("0123456789").rstrip("_") for name in MAC16_PARAMETERS
-)
+_MAC16_STEMS: Final = frozenset(name.rstrip("0123456789").rstrip("_") for name in MAC16_PARAMETERS)
 
 
 def _audit_tile(image: Image, x: int, y: int, known: np.ndarray, claimed: frozenset[str]) -> None:
