@@ -16,7 +16,8 @@ from host.errors import (
     ProgramFailedError,
     ProtocolError,
 )
-from host.protocol import DEFAULT_ATTEMPTS, DEFAULT_TIMEOUT_S, Link, Pending
+from host.pending import Pending
+from host.protocol import DEFAULT_ATTEMPTS, DEFAULT_TIMEOUT_S, Link
 from host.transport import Transport, open_transport
 from systolic.spec.boards import Board, board_by_id
 from systolic.spec.config import INSTRUCTION_BITS, ArrayConfig

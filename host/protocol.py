@@ -20,16 +20,15 @@ before it are answered and no program runs.
 import logging
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 from host.errors import DeviceTimeoutError, IdentityError, StateLostError
+from host.pending import Pending, Turn
 from host.transport import Transport
 from systolic.spec.packets import (
     ABORT,
-    FCS_BYTES,
     FLAG,
-    REPLY_BYTES,
     SEQUENCES,
     Code,
     Command,
@@ -40,7 +39,7 @@ from systolic.spec.packets import (
 )
 from systolic.spec.registers import MAGIC, REGISTER_BYTES, Registers
 
-__all__ = ["DEFAULT_ATTEMPTS", "DEFAULT_TIMEOUT_S", "Link", "Pending", "Statistics"]
+__all__ = ["DEFAULT_ATTEMPTS", "DEFAULT_TIMEOUT_S", "Link", "Statistics"]
 
 DEFAULT_TIMEOUT_S: Final = 1.0
 DEFAULT_ATTEMPTS: Final = 8
@@ -61,42 +60,6 @@ MAX_STRAY_BYTES: Final = 1 << 16
 """More than any reply: a line that gives so much without an answer is babbling."""
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(eq=False)
-class Pending:
-    """A request on its way to its reply.
-
-    Parameters
-    ----------
-    request : Request
-        What was asked; the link numbers it when it is sent.
-    reply_bytes : int
-        Length of the reply's payload.
-    allowance_s : float
-        How long the device may compute before it answers, beside the link's timeout.
-    reply : Reply or None
-        The answer, once it is known. Where only the answer was lost, the request being executed,
-        it tells the state at the time of the recovery.
-    """
-
-    request: Request
-    reply_bytes: int = 0
-    allowance_s: float = 0.0
-    reply: Reply | None = None
-    expected: int = field(default=0, init=False)
-    """Sequence number that the reply must announce."""
-    sent_bytes: int = field(default=0, init=False)
-
-    @property
-    def line_bytes(self) -> int:
-        """Most bytes that the reply can take on the line, all of them escaped."""
-        payload = self.reply_bytes + FCS_BYTES if self.reply_bytes else 0
-        return 2 * (REPLY_BYTES + FCS_BYTES + payload) + 1
-
-
-class Turn(Pending):
-    """A request that belongs to the turn from the last sequence number to 0."""
 
 
 @dataclass
@@ -394,8 +357,8 @@ class Link:
         sequenced = 0
         for pending in waiting:
             place, sequenced = sequenced, sequenced + pending.request.command.is_sequenced
-            if pending in self._sent and _answers(registers, pending):
-                pending.reply = replace(registers, payload=registers.payload[:pending.reply_bytes])
+            if pending in self._sent and pending.is_answered_by(registers):
+                pending.reply = replace(registers, payload=registers.payload[: pending.reply_bytes])
             elif not pending.request.command.is_sequenced:
                 (again if place <= given_out and not fresh else fresh).append(pending)
             elif place >= given_out:
@@ -411,15 +374,6 @@ class Link:
 
     def _timeout(self, what: str) -> DeviceTimeoutError:
         return DeviceTimeoutError(self._transport.url, what, self._timeout_s, self._attempts)
-
-
-def _answers(registers: Reply, pending: Pending) -> bool:
-    """Whether a recovery's registers answer a request that was sent as well as its own reply."""
-    if registers.expected != pending.expected:
-        return False
-    is_idle = not registers.is_running
-    command = pending.request.command
-    return command is Command.REGISTERS or (command is Command.WAIT and is_idle)
 
 
 def _as_registers(content: bytes | None) -> Reply | None:

@@ -23,7 +23,7 @@ from host.errors import (
     ProgramFailedError,
     StateLostError,
 )
-from host.protocol import Pending
+from host.pending import Pending
 from mapping.program import Program, Slot
 from systolic.spec.registers import Status
 

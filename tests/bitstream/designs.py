@@ -1,6 +1,6 @@
 """Small designs that use every kind of cell once."""
 
-import random
+from random import Random
 
 from amaranth import (
     Cat,
@@ -103,7 +103,7 @@ def asynchronous_reset() -> Design:
 def block_ram(depth: int, width: int, granularity: int | None, seed: int) -> Design:
     """Block RAM with contents, written by parts and read at another address."""
     m, clk = module()
-    source = random.Random(seed)
+    source = Random(seed)
     address_bits = (depth - 1).bit_length()
     contents = [source.getrandbits(width) for _ in range(depth)]
     m.submodules.memory = memory = Memory(shape=width, depth=depth, init=contents)

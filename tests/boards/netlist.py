@@ -1,9 +1,9 @@
 """iCE40 netlists, run cycle by cycle: cells by their data sheet, nothing else."""
 
 import json
-import random
 import subprocess
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from amaranth.hdl import Elaboratable
@@ -100,7 +100,7 @@ class Machine:
 
 def runs(netlist: Netlist, cycles: int, seed: int) -> list[dict[str, int]]:
     """Outputs over cycles of random inputs."""
-    generator = random.Random(seed)
+    generator = Random(seed)
     ports = netlist["modules"]["top"]["ports"]
     inputs = {
         name: len(port["bits"])

@@ -22,7 +22,7 @@ def test_a_url_is_taken_apart() -> None:
         ("/dev/ttyUSB1", "not a URL"),
         ("", "not a URL"),
         ("serial://[", "not a URL"),
-        ("carrier-pigeon://coo", "no kind of line; there are serial://, sim://, socket://"),
+        ("carrier-pigeon://roof", "no kind of line; there are serial://, sim://, socket://"),
         ("serial://", "the port is missing"),
         ("serial:///dev/ttyS99?baud=fast", "baud must be 1..12000000, not 'fast'"),
         ("serial:///dev/ttyS99?baud=0", "baud must be 1..12000000, not '0'"),
