@@ -18,7 +18,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from boards.pll import Ecp5Pll, Ice40Pll, ecp5_pll, ice40_pll
-from systolic.spec.boards import Board
+from systolic.spec.boards import Board, BoardError
 
 MakeLink = Callable[[], Any]
 """Makes the component behind ``rx`` and ``tx``."""
@@ -79,17 +79,22 @@ class BoardTop(wiring.Component):
 
 
 def clock_source(board: Board, input_hz: float) -> ClockSource:
-    """Clock of a board: its PLL with the right settings, if it has one.
+    """Clock of a board: its input, or its PLL with the right settings.
 
     Raises
     ------
     BoardError
-        If the PLL cannot make the clock.
+        If the clock is another than the input's, and no PLL can make it.
     """
+    if board.clock.hz == input_hz:
+        return lambda m, clk: (clk, Const(1))
+    if board.clock.pll == "none":
+        raise BoardError(
+            f"the clock must be that of {board.clock.resource}, {input_hz / 1e6:g} MHz, "
+            f"not {board.clock.hz / 1e6:g} MHz: {board.name} has no PLL for it"
+        )
     if board.clock.pll == "ecp5":
         return partial(_ecp5_clock, ecp5_pll(input_hz, board.clock.hz))
-    if board.clock.pll == "none":
-        return lambda m, clk: (clk, Const(1))
     settings = ice40_pll(input_hz, board.clock.hz)
     return partial(_ice40_clock, settings, board.clock.pll == "pad")
 

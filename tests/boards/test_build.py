@@ -14,7 +14,12 @@ from boards.tools import ToolError
 from systolic.spec.boards import Board, BoardError, board_named
 from tests.boards.stand_in import Line, Store, Sum
 
-ICESTICK = board_named("icestick")
+
+def at_mhz(board: Board, mhz: int) -> Board:
+    return replace(board, clock=replace(board.clock, hz=mhz * 1_000_000))
+
+
+ICESTICK = at_mhz(board_named("icestick"), 48)
 
 
 @pytest.fixture(scope="module")
@@ -138,10 +143,6 @@ def build_digest(board: Board, make_link: building.MakeLink) -> str:
     return str(stopped.value)
 
 
-def at_mhz(board: Board, mhz: int) -> Board:
-    return replace(board, clock=replace(board.clock, hz=mhz * 1_000_000))
-
-
 def test_a_design_with_too_many_logic_cells_is_refused(cache: Path) -> None:
     with pytest.raises(FitError) as refused:
         build(ICESTICK, cache=cache, make_link=lambda: Line(cycles=1300))
@@ -188,7 +189,7 @@ def test_a_missing_tool_is_named_with_its_package(
 
 
 def test_a_tool_that_fails_is_quoted(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("boards.ice40._SCRIPT", "no_such_command {options}")
+    monkeypatch.setattr("boards.ice40._AREA_SCRIPT", "no_such_command {options}")
     with pytest.raises(ToolError, match=r"yosys: .*ERROR: No such command: no_such_command"):
         build(ICESTICK, cache=cache, make_link=lambda: Line(cycles=11))
 

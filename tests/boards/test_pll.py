@@ -29,7 +29,7 @@ def test_ice40_settings_are_as_near_as_icepll_comes(input_mhz: int, mhz: int) ->
 def test_every_board_gets_its_clock_exactly(board) -> None:
     input_hz = {"clk12": 12e6, "clk25": 25e6, "clk100": 100e6}[board.clock.resource]
     solve = ecp5_pll if board.clock.pll == "ecp5" else ice40_pll
-    assert solve(input_hz, board.clock.hz).hz == board.clock.hz
+    assert input_hz == board.clock.hz or solve(input_hz, board.clock.hz).hz == board.clock.hz
 
 
 def test_an_ecp5_runs_its_oscillator_within_its_range() -> None:

@@ -72,9 +72,10 @@ def test_the_reset_ends_with_the_pll_locked_and_not_before() -> None:
 
 @pytest.mark.parametrize("board", all_boards(), ids=lambda board: board.name)
 def test_every_board_has_a_top_module(board: Board) -> None:
-    text = to_rtlil(BoardTop(board, clock_source(board, INPUT_HZ[board.clock.resource]), Line))
+    input_hz = INPUT_HZ[board.clock.resource]
+    text = to_rtlil(BoardTop(board, clock_source(board, input_hz), Line))
     pll = {"pad": "SB_PLL40_PAD", "core": "SB_PLL40_CORE", "ecp5": "EHXPLLL"}[board.clock.pll]
-    assert f"cell \\{pll} " in text
+    assert (f"cell \\{pll} " in text) == (board.clock.hz != input_hz)
     assert "\\src" not in text
 
 
@@ -83,3 +84,8 @@ def test_a_clock_that_the_pll_cannot_make_is_refused_at_once() -> None:
     clock, uart = replace(board.clock, hz=1_000_000), replace(board.uart, baud=100_000)
     with pytest.raises(BoardError, match="cannot make 1 MHz"):
         clock_source(replace(board, clock=clock, uart=uart), 12e6)
+
+
+def test_another_clock_than_the_input_takes_a_pll() -> None:
+    with pytest.raises(BoardError, match=r"that of clk12, 16 MHz, not 12 MHz: icestick has no PLL"):
+        clock_source(without_pll(), 16e6)

@@ -32,8 +32,8 @@ class Clock:
     hz : int
         Clock of the accelerator.
     pll : "none", "pad", "core" or "ecp5"
-        What makes it from the input: nothing (both are the same); an iCE40 PLL fed from its own pin
-        (of UP5K only pin 35) or from inside the chip; an ECP5 PLL.
+        What can make it of the input: nothing; an iCE40 PLL fed from its own pin (of UP5K only pin
+        35) or from inside the chip; an ECP5 PLL. Where both are the same, the PLL is left out.
     """
 
     resource: str
