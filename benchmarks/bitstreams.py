@@ -27,9 +27,10 @@ PAGE = DOCS / "boards.md"
 HEAD = """\
 # Boards
 
-Made by `python benchmarks/bitstreams.py`; figures are those of `systolic build BOARD`, from the reports
-in `boards.json`. Fmax is nextpnr's static timing, the best of the seeds that were tried; a build
-fails if the clock is faster. int8 GMAC/s is what the array does at that clock while it computes.
+Made by `python benchmarks/bitstreams.py`; figures are those of `systolic build BOARD`, from the
+reports in `boards.json`. Fmax is nextpnr's static timing, the best of the seeds that were tried; a
+build fails if the clock is faster. int8 GMAC/s is what the array does at that clock while it
+computes.
 
 """
 

@@ -159,7 +159,11 @@ def read_placed(flow: Flow, seed: int, path: Path) -> Placed:
 
 
 def _critical_path(paths: Iterable[Mapping[str, Any]], clock: str) -> tuple[Segment, ...]:
-    """Segments of the path that limits a clock; cells without a name go to the one before."""
+    """Segments of the path that limits a clock.
+
+    A cell without a name is called after the wire it drives; one whose wire has none, either, goes
+    to the one before it, or to the one behind it if it is the first.
+    """
     path: Sequence[Mapping[str, Any]] = next(
         (p["path"] for p in paths if p["from"] == p["to"] == f"posedge {clock}"), ()
     )
@@ -168,10 +172,12 @@ def _critical_path(paths: Iterable[Mapping[str, Any]], clock: str) -> tuple[Segm
         # A wire belongs to the cell that drives it.
         component = component_of(step["from"]["cell"])
         is_routing = step["type"] == "routing"
+        if is_routing and component == UNNAMED:
+            component = component_of(step["net"])
         logic_ns, routing_ns = (0.0, step["delay"]) if is_routing else (step["delay"], 0.0)
-        if segments and component in (segments[-1].component, UNNAMED):
+        if segments and (component == UNNAMED or segments[-1].component in (component, UNNAMED)):
             last = segments.pop()
-            component = last.component
+            component = last.component if component == UNNAMED else component
             logic_ns, routing_ns = logic_ns + last.logic_ns, routing_ns + last.routing_ns
         segments.append(Segment(component, logic_ns, routing_ns))
     return tuple(

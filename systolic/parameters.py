@@ -33,14 +33,14 @@ class ParameterMemory(wiring.Component):
         One word of its parameters.
     write_en_i : ``In(ceil(128 / word_bits))``
         Which one (one-hot).
-    bias_channel_i, multiplier_channel_i, round_channel_i : ``In(8)``
+    bias_channel_i, round_channel_i, multiplier_channel_i : ``In(8)``
         Channels to read.
     bias_o : ``Out(32)``
         Bias of the channel asked for in the cycle before.
-    multiplier_o : ``Out(4 * limb_bits)``
-        Multiplier, likewise.
     round_o : ``Out(16)``
         Rounding constant, likewise.
+    multiplier_o : ``Out(4 * limb_bits)``
+        Multiplier, likewise.
     """
 
     LATENCY = 1

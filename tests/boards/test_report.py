@@ -27,12 +27,13 @@ def test_components_are_the_upper_levels_of_a_name() -> None:
     assert component_of("rx_SB_LUT4_O_LC") == UNNAMED
 
 
-def step(kind: str, cell: str, delay: float) -> dict[str, Any]:
-    return {"type": kind, "delay": delay, "from": {"cell": cell}, "to": {"cell": cell}}
+def step(kind: str, cell: str, delay: float, net: str = "$abc$2") -> dict[str, Any]:
+    return {"type": kind, "delay": delay, "from": {"cell": cell}, "to": {"cell": cell}, "net": net}
 
 
 def test_a_critical_path_is_summed_by_component(tmp_path: Path) -> None:
     path = [
+        step("clk-to-q", "x_LC", 0.25), step("routing", "x_LC", 0.5, "link.a.w"),
         step("clk-to-q", "link.a.x_LC", 1.0), step("routing", "link.a.x_LC", 2.0),
         step("logic", "$abc$1", 0.5), step("routing", "$abc$1", 0.25),
         step("logic", "link.b.y_LC", 4.0), step("setup", "link.b.y_LC", 8.0),
@@ -50,7 +51,7 @@ def test_a_critical_path_is_summed_by_component(tmp_path: Path) -> None:
     (tmp_path / "seed-7.json").write_text(json.dumps(report))
     placed = read_placed(HX1K, 7, tmp_path / "seed-7.json")
     assert (placed.seed, placed.fmax_mhz) == (7, 63.49)
-    assert placed.critical_path == (Segment("a", 1.5, 2.25), Segment("b", 12.0, 0.0))
+    assert placed.critical_path == (Segment("a", 1.75, 2.75), Segment("b", 12.0, 0.0))
     assert placed.usage == (Usage("logic cells", 900, 1280), Usage("block RAMs", 3, 16))
 
 
