@@ -51,10 +51,10 @@ def _hx8k(name: str, *, core_only: bool = False, **fields: int) -> Row:
 
 ROWS = (
     _up5k("core 16x4 w8 d4", core_only=True),
-    _up5k("16x4 w8 d4"),
+    _up5k("16x4 w8 d4", requantize_cycles=1),
     _up5k("16x4 w8 d2"),
-    _up5k("16x4 w4 d4"),
-    _up5k("8x4 w8 d4"),
+    _up5k("16x4 w4 d4", requantize_cycles=1),
+    _up5k("8x4 w8 d4", requantize_cycles=1),
     _up5k("16x4 w8 d1"),
     _hx8k("core 16x4 w8 d4", core_only=True, pe_cols=4),
     _hx8k("16x4 w8 d4", pe_cols=4),
