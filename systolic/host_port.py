@@ -224,6 +224,8 @@ class HostPort(wiring.Component):
         m.d.comb += byte.eq(self.i.payload.data if self._framed else self.i.payload)
         is_word = packet.in_payload & ~packet.in_check
         with m.State("RECEIVE"):
+            # Whatever is there is written, until the byte that is taken: nobody reads it before.
+            m.d.comb += self.byte_en_o.eq(1)
             m.d.comb += transfer.receive_i.eq(~is_word | self.byte_ready_i)
             with m.If(transfer.taken_o):
                 m.d.sync += index.eq(index + 1)
@@ -232,7 +234,6 @@ class HostPort(wiring.Component):
                         m.d.sync += packet.enter(payload=packet.in_payload)
                         m.next = "DISPATCH"
                 with m.Elif(packet.in_payload):
-                    m.d.comb += self.byte_en_o.eq(1)
                     with m.If(index == self._config.word_bytes - 1):
                         m.d.sync += index.eq(0)
                         m.next = "TAKE"

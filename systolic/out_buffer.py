@@ -122,21 +122,20 @@ class OutBuffer(wiring.Component):
         with m.If(self.output_en_i):
             m.d.sync += digits.eq(self._field("digits", Output.LAYOUT))
 
-        best, fresh = Signal(8), Signal()
-        self._build_pool(m, best, fresh)
+        best, fresh, starts = Signal(8), Signal(), Signal()
+        self._build_pool(m, best, fresh, starts)
         # Most significant digit first. The first one is written in the cycle in which the group's
         # last result is in `best`, which the next result may leave no later than in the last.
-        starts, busy = Signal(), Signal()
+        # Whether digits are written is in a register: from here the way to the memory is long.
         writing, write_ends = Signal(), Signal()
         digit, remaining = Signal.like(digits), Signal.like(digits)
         m.d.comb += [
-            writing.eq(starts | busy),
             write_ends.eq(writing & (remaining == 0)),
             self.byte_ready_o.eq(~writing),
         ]
+        m.d.sync += writing.eq(starts | (writing & ~write_ends))
         with m.If(writing):
             m.d.sync += [
-                busy.eq(~write_ends),
                 digit.eq(Mux(write_ends, 0, digit + 1)),
                 remaining.eq(Mux(write_ends, digits, remaining - 1)),
             ]
@@ -148,29 +147,25 @@ class OutBuffer(wiring.Component):
         return m
 
     def _build_group(
-        self, m: Module, best: Signal, fresh: Signal, starts: Signal, remaining: Signal
+        self, m: Module, best: Value, fresh: Signal, starts: Signal, remaining: Signal
     ) -> Value:
         """Digit number ``remaining`` (from below) of all results of a group.
 
-        ``starts`` when the last of them is fresh.
+        ``fresh`` when a result is in ``best``; ``starts`` in the cycle before, if it is a group's
+        last.
         """
         top = (self._max_digits - 1) * self._digit_bits
         # What is left of the group's last result behind its first digit.
-        rest = Signal(max(1, top))
+        rest, is_last = Signal(max(1, top)), Signal()
+        m.d.sync += is_last.eq(starts)
         with m.If(fresh):
             m.d.sync += rest.eq(best)
-        last = Mux(starts, self._digit(best, remaining), self._digit(rest, remaining))
+        last = Mux(is_last, self._digit(best, remaining), self._digit(rest, remaining))
         if self._group_cols == 1:
-            m.d.comb += starts.eq(fresh)
             return last
-        held, is_last = Signal(8), Signal()
-        m.d.comb += starts.eq(fresh & is_last)
-        with m.If(fresh):
-            m.d.sync += is_last.eq(~is_last)
-            with m.If(~is_last):
-                m.d.sync += held.eq(best)
-        with m.If(self.start_i):
-            m.d.sync += is_last.eq(0)
+        held = Signal(8)
+        with m.If(fresh & ~is_last):
+            m.d.sync += held.eq(best)
         return Cat(self._digit(held, remaining), last)
 
     def _digit(self, code: Signal, index: Signal) -> Value:
@@ -232,18 +227,30 @@ class OutBuffer(wiring.Component):
             self.word_o.eq(read.data),
         ]
 
-    def _build_pool(self, m: Module, best: Value, fresh: Signal) -> None:
-        """Keep the largest code of a window in ``best``; ``fresh`` when it is a result."""
+    def _build_pool(self, m: Module, best: Value, fresh: Signal, starts: Signal) -> None:
+        """Keep the largest code of a window in ``best``.
+
+        ``fresh`` when it is a result; ``starts`` in the cycle before, if it is a group's last.
+        """
         # Inverted, since code + ~best carries if code > best.
-        inverted, is_first = Signal.like(self.code_i), Signal()
-        m.d.comb += best.eq(~inverted)
-        m.d.sync += fresh.eq(self.valid_i & self.window_end_i)
+        inverted, is_first, result_ends = Signal.like(self.code_i), Signal(), Signal()
+        m.d.comb += [best.eq(~inverted), result_ends.eq(self.valid_i & self.window_end_i)]
+        m.d.sync += fresh.eq(result_ends)
         with m.If(self.valid_i):
             m.d.sync += is_first.eq(self.window_end_i)
             with m.If(is_first | (self.code_i + inverted)[len(best)]):
                 m.d.sync += inverted.eq(~self.code_i)
         with m.If(self.start_i):
             m.d.sync += is_first.eq(1)
+        if self._group_cols == 1:
+            m.d.comb += starts.eq(result_ends)
+            return
+        is_second = Signal()
+        m.d.comb += starts.eq(result_ends & is_second)
+        with m.If(result_ends):
+            m.d.sync += is_second.eq(~is_second)
+        with m.If(self.start_i):
+            m.d.sync += is_second.eq(0)
 
     def _build_position(self, m: Module, write_ends: Signal) -> tuple[Value, Value, Signal]:
         """Row, block and pixel of the group being written; rows count in groups."""

@@ -86,8 +86,7 @@ class Surroundings:
             if now["buffer_en_o"]:
                 assert follow
                 out = bytes(filling)
-            if now["byte_en_o"]:
-                assert is_ready
+            if now["byte_en_o"] and is_ready:
                 filling[now["byte_index_o"]] = now["byte_o"]
             if now["run_o"]:
                 self.runs.append(host)
