@@ -48,7 +48,7 @@ _AREA_STEPS = (
     "resub -K 8 -l", "balance -l", "resub -K 8 -N 2 -l", "rewrite -l", "resub -K 10 -l",
     "rewrite -z -l", "resub -K 10 -N 2 -l", "balance -l", "resub -K 12 -l", "refactor -z -l",
     "resub -K 12 -N 2 -l", "rewrite -z -l", "balance -l",
-    "dch -f", "if -a", "mfs2 -a", "lutpack -S 1", "mfs2 -a",
+    "dch -f", "if", "mfs2 -a", "lutpack -S 1", "mfs2 -a",
 )  # fmt: skip
 
 
@@ -106,7 +106,7 @@ class Ice40Flow(Flow):
         return [f"--{self.name}", "--package", self.package]
 
 
-UP5K = Ice40Flow("up5k", "sg48", "-dsp -spram -dffe_min_ce_use 4")
+UP5K = Ice40Flow("up5k", "sg48", "-dsp -spram -dffe_min_ce_use 4", is_for_area=True)
 HX8K = Ice40Flow("hx8k", "ct256", "-device hx")
 HX4K = Ice40Flow("hx8k", "tq144:4k", "-device hx")
 HX1K = Ice40Flow("hx1k", "tq144", "-device hx", is_for_area=True)

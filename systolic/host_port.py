@@ -307,13 +307,18 @@ class HostPort(wiring.Component):
 
     def _build_words(self, m: Module, packet: _Packet) -> None:
         """States that move a word (or a byte of it) to or from the scratchpad."""
+        # Waits for a slot; in a register, as it reaches every memory of the scratchpad.
+        writes = Signal()
+        m.d.comb += self.write_en_o.eq(writes & self.slot_i)
+        m.d.sync += writes.eq(writes & ~self.slot_i)
         with m.State("TAKE"), m.If(self.follow_i):
             m.d.comb += self.buffer_en_o.eq(packet.is_a(Command.WRITE))
+            m.d.sync += writes.eq(packet.is_a(Command.WRITE))
             m.next = "SLOT"
         with m.State("SLOT"), m.If(self.slot_i):
             m.d.sync += packet.is_last_word.eq(self.is_last_i)
-            with m.If(packet.is_a(Command.WRITE)):
-                m.d.comb += [self.write_en_o.eq(1), self.address_step_o.eq(1)]
+            with m.If(writes):
+                m.d.comb += self.address_step_o.eq(1)
                 with m.If(self.is_last_i):
                     m.d.sync += packet.enter(payload=self._framed, check=self._framed)
                 m.next = "RECEIVE"

@@ -147,7 +147,7 @@ class OutBuffer(wiring.Component):
         return m
 
     def _build_group(
-        self, m: Module, best: Value, fresh: Signal, starts: Signal, remaining: Signal
+        self, m: Module, best: Signal, fresh: Signal, starts: Signal, remaining: Signal
     ) -> Value:
         """Digit number ``remaining`` (from below) of all results of a group.
 
@@ -227,7 +227,7 @@ class OutBuffer(wiring.Component):
             self.word_o.eq(read.data),
         ]
 
-    def _build_pool(self, m: Module, best: Value, fresh: Signal, starts: Signal) -> None:
+    def _build_pool(self, m: Module, best: Signal, fresh: Signal, starts: Signal) -> None:
         """Keep the largest code of a window in ``best``.
 
         ``fresh`` when it is a result; ``starts`` in the cycle before, if it is a group's last.

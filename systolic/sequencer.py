@@ -1,6 +1,6 @@
 """Fetches, decodes and issues instructions: the state machine that moves everything."""
 
-from amaranth import Cat, Const, Module, Mux, Signal
+from amaranth import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -121,18 +121,25 @@ class Sequencer(wiring.Component):
         unit, unit_index = (
             Signal(range(self._config.word_units), name=n) for n in ("unit", "unit_index")
         )
+        # Whether the port would be the host's, if the drain lets the instruction act. In a register,
+        # as the slot reaches every memory of the scratchpad. (Nothing drains while idle.)
+        has_slot, waits = Signal(init=1), Signal()
+        is_free = ~(waits & self.drain_busy_i)
         m.d.comb += [
             self.running_o.eq(1),
             unit_index.eq(self.unit_index_i),
             self.unit_o.eq(self.word_i.word_select(unit_index, UNIT_BITS)),
+            self.slot_o.eq(has_slot & is_free),
         ]
+        m.d.sync += has_slot.eq(0)
         with m.FSM():
             with m.State("IDLE"):
-                m.d.comb += [self.running_o.eq(0), self.follow_o.eq(1), self.slot_o.eq(1)]
+                m.d.comb += [self.running_o.eq(0), self.follow_o.eq(1)]
+                m.d.sync += has_slot.eq(~self.run_i)
                 with m.If(self.run_i):
                     m.next = "FETCH"
             self._build_fetch(m)
-            self._build_decode(m)
+            self._build_decode(m, has_slot, waits, is_free)
             self._build_load(m, unit, unit_index)
             self._build_matmul(m)
             self._build_store(m)
@@ -154,8 +161,8 @@ class Sequencer(wiring.Component):
             with m.If(index == words - 1):
                 m.next = "DECODE"
 
-    def _build_decode(self, m: Module) -> None:
-        opcode, waits, halt = Signal(3), Signal(), Signal()
+    def _build_decode(self, m: Module, has_slot: Signal, waits: Signal, is_free: Value) -> None:
+        opcode, halt = Signal(3), Signal()
         with m.State("DECODE"):
             # The instruction stays where it is. What decides is taken into registers first, as the
             # way out of the scratchpad is long.
@@ -167,25 +174,24 @@ class Sequencer(wiring.Component):
                 opcode.eq(code),
                 waits.eq(~code.matches(*free) & ~is_offsets),
                 halt.eq(self.instruction_o[Sync.LAYOUT["halt"].lsb]),
+                # The fields of these two are still needed in the cycle behind their action.
+                has_slot.eq(~code.matches(int(Opcode.OUTPUT), int(Opcode.DRAIN))),
             ]
             m.d.comb += self.follow_o.eq(1)
             m.next = "EXECUTE"
         # These two reach far, so they come a cycle later; the instruction is still there.
         m.d.sync += [self.output_en_o.eq(0), self.drain_start_o.eq(0)]
         with m.State("EXECUTE"):
-            m.d.comb += self.decode_o.eq(1)
-            is_free = ~(waits & self.drain_busy_i)
-            # The fields of these two are still needed in the next cycle.
-            m.d.comb += [
-                self.slot_o.eq(is_free & ~opcode.matches(int(Opcode.OUTPUT), int(Opcode.DRAIN))),
-                self.fetch_o.eq(is_free),
-            ]
-            with m.If(is_free), m.Switch(opcode):
+            m.d.comb += [self.decode_o.eq(1), self.fetch_o.eq(is_free)]
+            with m.If(~is_free):
+                m.d.sync += has_slot.eq(has_slot)
+            with m.Else(), m.Switch(opcode):
                 with m.Case(Opcode.SYNC):
                     m.next = "FETCH"
                     with m.If(halt | self.step_i):
                         m.d.comb += self.stopped_o.eq(1)
                         m.d.comb += self.status_o.eq(Mux(halt, Status.HALTED, Status.PAUSED))
+                        m.d.sync += has_slot.eq(1)
                         m.next = "IDLE"
                 with m.Case(Opcode.LOAD):
                     m.d.comb += self.jump_o.eq(1)
@@ -203,6 +209,7 @@ class Sequencer(wiring.Component):
                     m.next = "STORE_PRIME"
                 with m.Default():
                     m.d.comb += [self.stopped_o.eq(1), self.status_o.eq(Status.ILLEGAL)]
+                    m.d.sync += has_slot.eq(1)
                     m.next = "IDLE"
 
     def _build_load(self, m: Module, unit: Signal, unit_index: Signal) -> None:
