@@ -158,14 +158,17 @@ class Feeder(wiring.Component):
 
     def _build_counters(self, m: Module) -> None:
         digits, count, parts = Signal(3), Signal(8), Signal(3)
-        pixel_ends = Signal()
+        # What the sequencer branches on is compared a cycle ahead: from there the way is long.
+        pixel_ends, is_last, is_single_digit = Signal(), Signal(), Signal()
         m.d.comb += [
-            self.is_pixel_end_o.eq(self.digit_o == digits),
             pixel_ends.eq(self.count_i & self.is_pixel_end_o),
-            self.is_end_o.eq((count == 0) & (self.is_pixel_end_o | self.entry_i)),
+            self.is_end_o.eq(is_last & (self.is_pixel_end_o | self.entry_i)),
         ]
         with m.If(self.decode_i):
             m.d.sync += [
+                is_single_digit.eq(self._field("digits") == 0),
+                self.is_pixel_end_o.eq(self._field("digits") == 0),
+                is_last.eq(self._field("count") == 0),
                 digits.eq(self._field("digits")),
                 count.eq(self._field("count")),
                 parts.eq(self._field("parts")),
@@ -179,9 +182,14 @@ class Feeder(wiring.Component):
             with m.If(self.prime_i | self.gather_i | self.entry_i):
                 m.d.sync += self.index_o.eq(self.index_o + 1)
             with m.If(pixel_ends | self.entry_i):
-                m.d.sync += count.eq(count - 1)
+                m.d.sync += [count.eq(count - 1), is_last.eq(count == 1)]
             with m.If(self.count_i):
-                m.d.sync += self.digit_o.eq(Mux(self.is_pixel_end_o, 0, self.digit_o + 1))
+                m.d.sync += [
+                    self.digit_o.eq(Mux(self.is_pixel_end_o, 0, self.digit_o + 1)),
+                    self.is_pixel_end_o.eq(
+                        Mux(self.is_pixel_end_o, is_single_digit, self.digit_o + 1 == digits)
+                    ),
+                ]
             with m.If(pixel_ends & ~self.hold_pixel_i):
                 m.d.sync += self.pixel_o.eq(self.pixel_o + parts + 1)
         m.d.comb += [

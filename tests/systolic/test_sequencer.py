@@ -349,6 +349,7 @@ def test_the_host_sees_any_unit() -> None:
         ctx.set(dut.word_i, 0x7777_6666_5555_4444_3333_2222_1111_0000)
         for unit in range(8):
             ctx.set(dut.unit_index_i, unit)
+            await ctx.tick()
             seen.append(ctx.get(dut.unit_o))
 
     simulate(dut, bench)
