@@ -34,7 +34,7 @@ class Sequencer(wiring.Component):
         Whether a drain is running.
     word_i : ``In(word_bits)``
         Scratchpad output.
-    pixel_end_i, end_i, digit_zero_i, flags_i
+    pixel_end_i, end_i, first_digit_i, flags_i
         From :class:`systolic.feeder.Feeder`.
     unit_index_i : ``In(range(word_units))``
         Unit that the host wants to see on ``unit_o`` in the cycle behind its slot; it says so in
@@ -85,7 +85,7 @@ class Sequencer(wiring.Component):
                 "word_i": In(config.word_bits),
                 "pixel_end_i": In(1),
                 "end_i": In(1),
-                "digit_zero_i": In(1),
+                "first_digit_i": In(1),
                 "flags_i": In(2),
                 "unit_index_i": In(range(config.word_units)),
                 "instruction_o": Out(INSTRUCTION_BITS),
@@ -301,7 +301,7 @@ class Sequencer(wiring.Component):
                 self.buffer_en_o.eq(1),
                 self.count_o.eq(1),
                 self.hold_pixel_o.eq(is_repeat),
-                self.gather_o.eq(self.digit_zero_i),
+                self.gather_o.eq(self.first_digit_i),
                 self.address_step_o.eq(1),
             ]
             m.d.sync += finished.eq(self.end_i)

@@ -96,7 +96,7 @@ class Machine:
             "word_i": self.word,
             "pixel_end_i": is_pixel_end,
             "end_i": is_pixel_end and self.count == 1,
-            "digit_zero_i": self.digit == 0,
+            "first_digit_i": self.digit == 0,
             "flags_i": self.instruction.encode() >> 3 & 3,
             "drain_busy_i": self.drain_left > 0,
         }
