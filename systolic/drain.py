@@ -82,13 +82,12 @@ class Drain(wiring.Component):
         m = Module()
         pause = self._build_pause(m)
         timer = Signal(range(max(*self._intervals, self._wait_cycles)))
-        slot_ends, is_last = Signal(), Signal()
-        m.d.comb += self.busy_o.eq(1)
+        slot_ends, is_last, started = Signal(), Signal(), Signal()
+        m.d.comb += self.busy_o.eq(self.start_i | started)
         m.d.sync += [timer.eq(timer - 1), self.slot_o.eq(0)]
         with m.FSM():
             with m.State("IDLE"):
-                m.d.comb += self.busy_o.eq(self.start_i)
-                m.d.sync += timer.eq(self._wait_cycles - 1)
+                m.d.sync += [timer.eq(self._wait_cycles - 1), started.eq(self.start_i)]
                 with m.If(self.start_i):
                     m.next = "FLUSH"
             with m.State("FLUSH"), m.If(timer == 0):
@@ -101,6 +100,7 @@ class Drain(wiring.Component):
                     m.d.sync += [timer.eq(self._wait_cycles - 1), self.slot_o.eq(0)]
                     m.next = "TAIL"
             with m.State("TAIL"), m.If(timer == 0):
+                m.d.sync += started.eq(0)
                 m.next = "IDLE"
         self._build_counters(m, slot_ends, is_last)
         return m
