@@ -104,7 +104,7 @@ class HostPort(wiring.Component):
     byte_o : ``Out(8)``
         The byte on ``i``.
     header_en_o : ``Out(1)``
-        It belongs to the header's addresses: shift it into the feeder.
+        It belongs to the header: shift it into the feeder, where its last ones, the addresses, stay.
     address_step_o : ``Out(1)``
         The host's address advances.
     read_en_o : ``Out(1)``
@@ -237,13 +237,13 @@ class HostPort(wiring.Component):
                         m.d.sync += index.eq(0)
                         m.next = "TAKE"
                 with m.Else():
+                    # Its last bytes stay in the feeder: earlier ones pass through.
+                    m.d.comb += self.header_en_o.eq(1)
                     with m.If(index == 0):
                         flags = byte[OPCODE_BITS:][: len(packet.flags)]
                         m.d.sync += [packet.opcode.eq(byte), packet.flags.eq(flags)]
                     with m.Elif(index == 1):
                         m.d.sync += reply.is_expected.eq(byte == reply.expected)
-                    with m.Else():
-                        m.d.comb += self.header_en_o.eq(1)
                     with m.If(index == REQUEST_BYTES - 1):
                         m.d.sync += packet.enter(check=self._framed)
                         m.next = "RECEIVE" if self._framed else "DISPATCH"
