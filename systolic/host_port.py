@@ -104,7 +104,7 @@ class HostPort(wiring.Component):
     byte_o : ``Out(8)``
         The byte on ``i``.
     header_en_o : ``Out(1)``
-        It belongs to the header: shift it into the feeder, where its last ones, the addresses, stay.
+        It belongs to the header: shift it into the feeder, where its last ones stay, the addresses.
     address_step_o : ``Out(1)``
         The host's address advances.
     read_en_o : ``Out(1)``

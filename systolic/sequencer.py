@@ -121,7 +121,7 @@ class Sequencer(wiring.Component):
         m = Module()
         # Follows the host but in a LOAD: it wants the same unit long before its slot and behind it.
         unit = Signal(range(self._config.word_units))
-        # Whether the port would be the host's, if the drain lets the instruction act. In a register,
+        # Whether the port would be the host's if the drain lets the instruction act: in a register,
         # as the slot reaches every memory of the scratchpad. (Nothing drains while idle.)
         has_slot, waits = Signal(init=1), Signal()
         is_free = ~(waits & self.drain_busy_i)
