@@ -35,7 +35,10 @@ def test_units_and_parameters_start_at_words() -> None:
     assert (first, second) == (0, 3)
     assert words(image, first, 3) == bytes([1, 0, 2, 0, 255, 255])
     assert words(image, second, CONFIG.parameter_words) == (
-        b"\xff" * 4 + (5).to_bytes(6, "little") + (7).to_bytes(2, "little")
+        b"\xff" * 4
+        + (7).to_bytes(4, "little")
+        + (5).to_bytes(2, "little")
+        + bytes(CONFIG.parameter_words * CONFIG.word_bytes - 10)
     )
     assert image.units(np.array([1, 2, 0xFFFF])) == first
 
