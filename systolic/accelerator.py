@@ -112,7 +112,7 @@ class Accelerator(wiring.Component):
         m.d.comb += [
             sequencer.run_i.eq(host.run_o),
             sequencer.step_i.eq(host.step_o),
-            sequencer.drain_busy_i.eq(drain.busy_o),
+            sequencer.drain_will_be_busy_i.eq(drain.will_be_busy_o),
             sequencer.word_i.eq(scratchpad.read_data_o),
             sequencer.pixel_end_i.eq(feeder.is_pixel_end_o),
             sequencer.end_i.eq(feeder.is_end_o),

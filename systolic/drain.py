@@ -37,8 +37,8 @@ class Drain(wiring.Component):
         It is an OUTPUT: take its number of digits.
     start_i : ``In(1)``
         It is a DRAIN: start.
-    busy_o : ``Out(1)``
-        Running.
+    will_be_busy_o : ``Out(1)``
+        Whether it runs in the next cycle, from ``start_i`` on.
     slot_o : ``Out(1)``
         First cycle of a slot.
     addr_o : ``Out(addr_bits + 1)``
@@ -63,7 +63,7 @@ class Drain(wiring.Component):
                 "instruction_i": In(64),
                 "output_en_i": In(1),
                 "start_i": In(1),
-                "busy_o": Out(1),
+                "will_be_busy_o": Out(1),
                 "slot_o": Out(1),
                 "addr_o": Out(addr_bits + 1),
                 "col_o": Out(range(cols)),
@@ -81,38 +81,41 @@ class Drain(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         pause = self._build_pause(m)
-        timer = Signal(range(max(*self._intervals, self._wait_cycles)))
-        slot_ends, is_last, started = Signal(), Signal(), Signal()
-        m.d.comb += self.busy_o.eq(self.start_i | started)
+        # Its sign says that it is over: N cycles are N - 2 down to -1.
+        timer = Signal(range(-1, max(*self._intervals, self._wait_cycles) - 1))
+        is_over = timer[-1]
+        slot_ends, is_last = Signal(), Signal()
+        m.d.comb += self.will_be_busy_o.eq(1)
         m.d.sync += [timer.eq(timer - 1), self.slot_o.eq(0)]
         with m.FSM():
             with m.State("IDLE"):
-                m.d.sync += [timer.eq(self._wait_cycles - 1), started.eq(self.start_i)]
+                m.d.comb += self.will_be_busy_o.eq(self.start_i)
+                m.d.sync += timer.eq(self._wait_cycles - 2)
                 with m.If(self.start_i):
                     m.next = "FLUSH"
-            with m.State("FLUSH"), m.If(timer == 0):
+            with m.State("FLUSH"), m.If(is_over):
                 m.d.sync += [timer.eq(pause), self.slot_o.eq(1)]
                 m.next = "SLOTS"
-            with m.State("SLOTS"), m.If(timer == 0):
+            with m.State("SLOTS"), m.If(is_over):
                 m.d.comb += slot_ends.eq(1)
                 m.d.sync += [timer.eq(pause), self.slot_o.eq(1)]
                 with m.If(is_last):
-                    m.d.sync += [timer.eq(self._wait_cycles - 1), self.slot_o.eq(0)]
+                    m.d.sync += [timer.eq(self._wait_cycles - 2), self.slot_o.eq(0)]
                     m.next = "TAIL"
-            with m.State("TAIL"), m.If(timer == 0):
-                m.d.sync += started.eq(0)
+            with m.State("TAIL"), m.If(is_over):
+                m.d.comb += self.will_be_busy_o.eq(0)
                 m.next = "IDLE"
         self._build_counters(m, slot_ends, is_last)
         return m
 
     def _build_pause(self, m: Module) -> Value:
-        """Cycles of a slot but one, as the last OUTPUT had it."""
+        """Cycles of a slot but two, as the last OUTPUT had it."""
         if len(set(self._intervals)) == 1:
-            return Const(self._intervals[0] - 1)
+            return Const(self._intervals[0] - 2)
         digits = Signal(range(len(self._intervals)))
         with m.If(self.output_en_i):
             m.d.sync += digits.eq(self._field("digits", Output.LAYOUT))
-        return Array(Const(interval - 1) for interval in self._intervals)[digits]
+        return Array(Const(interval - 2) for interval in self._intervals)[digits]
 
     def _build_counters(self, m: Module, slot_ends: Signal, is_last: Signal) -> None:
         half = Signal()

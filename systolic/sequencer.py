@@ -1,6 +1,6 @@
 """Fetches, decodes and issues instructions: the state machine that moves everything."""
 
-from amaranth import Cat, Const, Module, Mux, Signal, Value
+from amaranth import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -30,8 +30,8 @@ class Sequencer(wiring.Component):
         Start at the host's address; taken while idle.
     step_i : ``In(1)``
         Stop at every SYNC.
-    drain_busy_i : ``In(1)``
-        Whether a drain is running.
+    drain_will_be_busy_i : ``In(1)``
+        Whether a drain that runs now will still run in the next cycle.
     word_i : ``In(word_bits)``
         Scratchpad output.
     pixel_end_i, will_pixel_end_i, end_i, flags_i
@@ -81,7 +81,7 @@ class Sequencer(wiring.Component):
             {
                 "run_i": In(1),
                 "step_i": In(1),
-                "drain_busy_i": In(1),
+                "drain_will_be_busy_i": In(1),
                 "word_i": In(config.word_bits),
                 "pixel_end_i": In(1),
                 "will_pixel_end_i": In(1),
@@ -99,7 +99,7 @@ class Sequencer(wiring.Component):
                 "count_o": Out(1),
                 "entry_o": Out(1),
                 "hold_pixel_o": Out(1),
-                "slot_o": Out(1),
+                "slot_o": Out(1, init=1),
                 "unit_o": Out(UNIT_BITS),
                 "offset_en_o": Out(1),
                 "table_en_o": Out(1),
@@ -121,25 +121,23 @@ class Sequencer(wiring.Component):
         m = Module()
         # Follows the host but in a LOAD: it wants the same unit long before its slot and behind it.
         unit = Signal(range(self._config.word_units))
-        # Whether the port would be the host's if the drain lets the instruction act: in a register,
-        # as the slot reaches every memory of the scratchpad. (Nothing drains while idle.)
-        has_slot, waits = Signal(init=1), Signal()
-        is_free = ~(waits & self.drain_busy_i)
+        # Whether the instruction may act; what it waits for is a drain.
+        is_free = Signal()
         m.d.comb += [
             self.running_o.eq(1),
             self.unit_o.eq(self.word_i.word_select(unit, UNIT_BITS)),
-            self.slot_o.eq(has_slot & is_free),
         ]
-        # From a register, as it chooses the next address.
-        m.d.sync += [has_slot.eq(0), unit.eq(self.unit_index_i), self.gather_o.eq(0)]
+        # From registers: the slot reaches every memory of the scratchpad, and the other one chooses
+        # the next address.
+        m.d.sync += [self.slot_o.eq(0), unit.eq(self.unit_index_i), self.gather_o.eq(0)]
         with m.FSM():
             with m.State("IDLE"):
                 m.d.comb += [self.running_o.eq(0), self.follow_o.eq(1)]
-                m.d.sync += has_slot.eq(~self.run_i)
+                m.d.sync += self.slot_o.eq(~self.run_i)
                 with m.If(self.run_i):
                     m.next = "FETCH"
             self._build_fetch(m)
-            self._build_decode(m, has_slot, waits, is_free)
+            self._build_decode(m, is_free)
             self._build_load(m, unit)
             self._build_matmul(m)
             self._build_store(m)
@@ -161,8 +159,10 @@ class Sequencer(wiring.Component):
             with m.If(index == words - 1):
                 m.next = "DECODE"
 
-    def _build_decode(self, m: Module, has_slot: Signal, waits: Signal, is_free: Value) -> None:
+    def _build_decode(self, m: Module, is_free: Signal) -> None:
         opcode, halt = Signal(3), Signal()
+        # The fields of these two are still needed in the cycle behind their action.
+        has_no_slot = int(Opcode.OUTPUT), int(Opcode.DRAIN)
         with m.State("DECODE"):
             # The instruction stays where it is. What decides is taken into registers first, as the
             # way out of the scratchpad is long.
@@ -170,12 +170,12 @@ class Sequencer(wiring.Component):
             is_offsets = (code == Opcode.LOAD) & (self.instruction_o[3:5] == LoadTarget.OFFSETS)
             # An illegal instruction waits as well: the host finds the machine at rest.
             free = [int(op) for op, cls in INSTRUCTIONS.items() if not cls.WAITS]
+            may_act = ~self.drain_will_be_busy_i | code.matches(*free) | is_offsets
             m.d.sync += [
                 opcode.eq(code),
-                waits.eq(~code.matches(*free) & ~is_offsets),
                 halt.eq(self.instruction_o[Sync.LAYOUT["halt"].lsb]),
-                # The fields of these two are still needed in the cycle behind their action.
-                has_slot.eq(~code.matches(int(Opcode.OUTPUT), int(Opcode.DRAIN))),
+                is_free.eq(may_act),
+                self.slot_o.eq(may_act & ~code.matches(*has_no_slot)),
             ]
             m.d.comb += self.follow_o.eq(1)
             m.next = "EXECUTE"
@@ -184,14 +184,17 @@ class Sequencer(wiring.Component):
         with m.State("EXECUTE"):
             m.d.comb += [self.decode_o.eq(1), self.fetch_o.eq(is_free)]
             with m.If(~is_free):
-                m.d.sync += has_slot.eq(has_slot)
+                m.d.sync += [
+                    is_free.eq(~self.drain_will_be_busy_i),
+                    self.slot_o.eq(~self.drain_will_be_busy_i & ~opcode.matches(*has_no_slot)),
+                ]
             with m.Else(), m.Switch(opcode):
                 with m.Case(Opcode.SYNC):
                     m.next = "FETCH"
                     with m.If(halt | self.step_i):
                         m.d.comb += self.stopped_o.eq(1)
                         m.d.comb += self.status_o.eq(Mux(halt, Status.HALTED, Status.PAUSED))
-                        m.d.sync += has_slot.eq(1)
+                        m.d.sync += self.slot_o.eq(1)
                         m.next = "IDLE"
                 with m.Case(Opcode.LOAD):
                     m.d.comb += self.jump_o.eq(1)
@@ -209,7 +212,7 @@ class Sequencer(wiring.Component):
                     m.next = "STORE_PRIME"
                 with m.Default():
                     m.d.comb += [self.stopped_o.eq(1), self.status_o.eq(Status.ILLEGAL)]
-                    m.d.sync += has_slot.eq(1)
+                    m.d.sync += self.slot_o.eq(1)
                     m.next = "IDLE"
 
     def _build_load(self, m: Module, unit: Signal) -> None:

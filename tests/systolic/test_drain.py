@@ -10,7 +10,7 @@ from systolic.spec.isa import Output
 from tests.systolic.cycles import converts, trace
 
 OUTPUTS = (
-    "busy_o",
+    "will_be_busy_o",
     "slot_o",
     "addr_o",
     "col_o",
@@ -82,7 +82,7 @@ def test_slots_come_in_order_and_on_time(
     stimuli = start(drain, digits) + [{}] * cycles
     rows = trace(make(drain.cols + more, intervals), stimuli, *OUTPUTS)
     busy = [row[0] for row in rows]
-    assert busy == [0, 1, *[1] * cycles, 0]  # from the start strobe on
+    assert busy == [0, *[1] * cycles, 0, 0]  # from the start strobe on, of the next cycle
     first = 2 + WAIT_CYCLES
     for cycle, row in enumerate(rows):
         index, phase = divmod(cycle - first, interval)
