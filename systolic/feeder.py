@@ -69,8 +69,8 @@ class Feeder(wiring.Component):
     flags_o : ``Out(2)``
         Bits 3 and 4 of the instruction: a MATMUL's first and half, a LOAD's target, a STORE's
         repeat.
-    is_end_o : ``Out(1)``
-        Whether ``count_i`` (or ``entry_i``) counts the last word (or entry).
+    is_last_pixel_o : ``Out(1)``
+        Whether the pixel (or table entry) that is counted is the last.
     is_first_digit_o, is_pixel_end_o : ``Out(1)``
         Whether ``digit_o`` is a pixel's first, or its last.
     will_pixel_end_o : ``Out(1)``
@@ -106,7 +106,7 @@ class Feeder(wiring.Component):
                 "pixel_o": Out(index_bits),
                 "block_o": Out(3),
                 "flags_o": Out(2),
-                "is_end_o": Out(1),
+                "is_last_pixel_o": Out(1),
                 "is_first_digit_o": Out(1),
                 "is_pixel_end_o": Out(1),
                 "will_pixel_end_o": Out(1),
@@ -163,10 +163,9 @@ class Feeder(wiring.Component):
     def _build_counters(self, m: Module) -> None:
         digits, count, parts = Signal(3), Signal(8), Signal(3)
         # What the sequencer branches on is compared a cycle ahead: from there the way is long.
-        pixel_ends, is_last, is_single_digit = Signal(), Signal(), Signal()
+        pixel_ends, is_single_digit = Signal(), Signal()
         m.d.comb += [
             pixel_ends.eq(self.count_i & self.is_pixel_end_o),
-            self.is_end_o.eq(is_last & (self.is_pixel_end_o | self.entry_i)),
             self.will_pixel_end_o.eq(
                 Mux(self.is_pixel_end_o, is_single_digit, self.digit_o + 1 == digits)
             ),
@@ -175,7 +174,7 @@ class Feeder(wiring.Component):
             m.d.sync += [
                 is_single_digit.eq(self._field("digits") == 0),
                 self.is_pixel_end_o.eq(self._field("digits") == 0),
-                is_last.eq(self._field("count") == 0),
+                self.is_last_pixel_o.eq(self._field("count") == 0),
                 digits.eq(self._field("digits")),
                 count.eq(self._field("count")),
                 parts.eq(self._field("parts")),
@@ -190,7 +189,7 @@ class Feeder(wiring.Component):
             with m.If(self.prime_i | self.gather_i | self.entry_i):
                 m.d.sync += self.index_o.eq(self.index_o + 1)
             with m.If(pixel_ends | self.entry_i):
-                m.d.sync += [count.eq(count - 1), is_last.eq(count == 1)]
+                m.d.sync += [count.eq(count - 1), self.is_last_pixel_o.eq(count == 1)]
             with m.If(self.count_i):
                 m.d.sync += [
                     self.digit_o.eq(Mux(self.is_pixel_end_o, 0, self.digit_o + 1)),
