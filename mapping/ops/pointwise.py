@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from mapping.ops.node import Node
 from mapping.ops.types import AccType, ActType, TensorType
+from systolic.spec.rounding import MULTIPLIER_BITS
 
 MULTIPLIER_MIN: Final = 1 << 30
 MULTIPLIER_MAX: Final = (1 << 31) - 1
@@ -21,7 +22,7 @@ SCALE_MAX: Final = float(1 << 30)
 class Requantize(Node):
     """Accumulators to activations: ``q = clamp(round(acc * scale) + zero_point)``.
 
-    The two subclasses differ in how the scale is given and the product rounded.
+    The subclasses differ in how the scale is given and the product rounded.
 
     Parameters
     ----------
@@ -123,6 +124,34 @@ class RequantizeOnnx(Requantize):
     def channels(self) -> int:
         """Number of scales."""
         return self.scale.size
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class RequantizeFixed(Requantize):
+    """Requantization with a long fixed-point scale and one rounding, halves up.
+
+    The scale is ``multiplier * 2**-47``, and ``round(x)`` is ``floor(x + 1/2)``: the requantizer's
+    own form (:func:`systolic.spec.arithmetic.requantize_hardware`), with more bits than those of
+    other tools. An importer takes it for sums that a tool rounds in a way of its own.
+
+    Parameters
+    ----------
+    multiplier : int
+        In 0..2**48-1; one for the whole tensor.
+    """
+
+    KIND: ClassVar[str] = "requantize_fixed"
+
+    multiplier: int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check_range("multiplier", self.multiplier, 0, (1 << MULTIPLIER_BITS) - 1)
+
+    @property
+    def channels(self) -> int:
+        """Number of scales: one."""
+        return 1
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
