@@ -41,6 +41,8 @@ class LayerRecord:
         What most cycles go to: array, weights, requantizer, store or setup.
     tiling : str
         The chosen m-tiles.
+    pruned_inputs, pruned_outputs : int
+        Channels of what it reads and of what it stores that pruning has removed.
     """
 
     name: str
@@ -55,6 +57,8 @@ class LayerRecord:
     utilisation: float
     bound: str
     tiling: str
+    pruned_inputs: int
+    pruned_outputs: int
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,7 +22,7 @@ Data = TypeVar("Data", bound=ProgramData)
 FORMAT: Final = FileFormat(
     kind="program",
     magic=b"SYSTPRG\n",
-    version=2,
+    version=3,
     remedy="compile again",
     data_name="image",
     data_max_bytes=4 << 20,

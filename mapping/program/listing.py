@@ -48,6 +48,11 @@ def _layer_lines(program: ProgramData) -> Iterator[str]:
             f"  {layer.macs} MACs, {layer.cycles} cycles, {layer.busy_cycles} busy, "
             f"utilisation {layer.utilisation:.1%}, bound by {layer.bound}"
         )
+        if layer.pruned_inputs or layer.pruned_outputs:
+            yield (
+                f"  pruned: {layer.pruned_inputs} input channels, "
+                f"{layer.pruned_outputs} output channels"
+            )
         last = first + layer.instructions
         yield from listing(list(program.instructions[first:last]), first=first)
         first = last
