@@ -214,6 +214,7 @@ class Value:
         multiplier: int,
         element: ActType = INT8,
         *,
+        round_constant: int = 0,
         clamp: tuple[int, int] | None = None,
         name: str = "",
     ) -> "Value":
@@ -222,7 +223,7 @@ class Value:
         return self._builder.append(
             RequantizeFixed(
                 inputs=(self.node_id,), name=name, element=element, clamp_min=clamp_min,
-                clamp_max=clamp_max, multiplier=multiplier,
+                clamp_max=clamp_max, multiplier=multiplier, round_constant=round_constant,
             )
         )  # fmt: skip
 

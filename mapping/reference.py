@@ -218,7 +218,9 @@ def _requantize_onnx(node: RequantizeOnnx, operands: Operands, types: Types) -> 
 
 @evaluate.register
 def _requantize_fixed(node: RequantizeFixed, operands: Operands, types: Types) -> Tensor:
-    rounded = requantize_hardware(operands[0], 0, node.multiplier, 0, Rounding.TFLITE)
+    rounded = requantize_hardware(
+        operands[0], 0, node.multiplier, node.round_constant, Rounding.TFLITE
+    )
     return np.clip(rounded + node.element.zero_point, node.clamp_min, node.clamp_max)
 
 

@@ -154,6 +154,7 @@ class _Draft:
                 RequantizeFixed(
                     inputs=inputs, element=element, clamp_min=clamp_min, clamp_max=clamp_max,
                     multiplier=int(scale[0] * (1 << FRACTION_BITS)),
+                    round_constant=(1 << self.choices.integer(0, 16)) >> 1,
                 )
             )  # fmt: skip
         mantissa, exponent = np.frexp(scale)

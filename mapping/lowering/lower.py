@@ -317,7 +317,7 @@ def _requantization(
                 multiplier = hardware_parameters_onnx(node.scale, bounds.magnitude)
                 constant = zeros
             case RequantizeFixed():
-                multiplier, constant = node.multiplier, 0
+                multiplier, constant = node.multiplier, node.round_constant
             case _ if isinstance(anchor, AvgPool2d | GlobalAvgPool):
                 multiplier, constant = hardware_parameters_average(len(operand.taps))
             case _:
