@@ -90,7 +90,12 @@ def _existing(text: str, otherwise: str) -> Path:
 
 
 def to_program(
-    subject: Network | Program, name: str, config_name: str | None, slots: SlotCount = "auto"
+    subject: Network | Program,
+    name: str,
+    config_name: str | None,
+    slots: SlotCount = "auto",
+    *,
+    prune: bool = True,
 ) -> Program:
     """Program of a subject: compiled, or checked to be for the configuration that is named.
 
@@ -104,6 +109,8 @@ def to_program(
         How the user named a configuration.
     slots : 1, 2 or "auto"
         Slots to compile a network with.
+    prune : bool
+        Whether to remove channels that no result depends on.
 
     Raises
     ------
@@ -114,7 +121,7 @@ def to_program(
         config = load_config(config_name or DEFAULT_PRESET)
         title = subject.info.name or Path(name).stem
         with busy(f"compiling {title}"), reported(MappingError, about=title):
-            return compile_network(subject.graph, config, name=title, slots=slots)
+            return compile_network(subject.graph, config, name=title, slots=slots, prune=prune)
     if config_name is not None:
         check_config(subject, name, load_config(config_name), config_name)
     return subject

@@ -60,6 +60,12 @@ class LayerRecord:
     pruned_inputs: int
     pruned_outputs: int
 
+    @property
+    def pruned_text(self) -> str:
+        """How many channels pruning has removed, such as ``4 in, 8 out``; empty if none."""
+        counts = {"in": self.pruned_inputs, "out": self.pruned_outputs}
+        return ", ".join(f"{count} {side}" for side, count in counts.items() if count)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Slot:

@@ -109,6 +109,8 @@ def test_every_flipped_bit_is_noticed(position: int, bit: int) -> None:
         (lambda c: c["layers"][0].update(cycles="1"), r"layers\[0\].cycles must be an integer"),
         (lambda c: c["layers"][0].update(utilisation=1e999), "must be a finite number"),
         (lambda c: c["layers"][0].update(utilisation=10**400), "must be a finite number"),
+        (lambda c: c["layers"][0].update(pruned_inputs=-1), "pruned channels must be 0 or more"),
+        (lambda c: c["layers"][0].update(pruned_outputs=-9), "pruned channels must be 0 or more"),
         (lambda c: c["layers"][0].update(cycles=1), "predicted cycles are not those"),
         (
             lambda c: c["slots"][0]["inputs"][0].pop("zero"),
