@@ -56,8 +56,8 @@ class Draw:
         self.weight_scales = np.broadcast_to(np.float32(scales), channels) * np.float32(source)
         return self.writer.constant(values, scales, axis=axis)
 
-    def bias(self, channels: int) -> int:
-        if not self.integer(0, 3):
+    def bias(self, channels: int, *, is_optional: bool = True) -> int:
+        if is_optional and not self.integer(0, 3):
             return -1
         values = self.rng.integers(-3000, 3000, channels).astype(np.int32)
         return self.writer.constant(values, list(self.weight_scales))
@@ -97,7 +97,8 @@ def conv(draw: Draw, depthwise: bool = False) -> int:
         channels = draw.integer(1, 8)
         kernel_shape, axis = (channels, *kernel, shape[3]), 0
     weights = draw.weights(kernel_shape, axis, channels, draw.source_of(source)[0])
-    bias = draw.bias(channels)
+    # tflite-micro's depthwise kernel reads a bias that is left out
+    bias = draw.bias(channels, is_optional=not depthwise)
     rows, cols = draw.windows(shape[1:3], padding, kernel, stride, dilation)
     spread = float(draw.weight_scales.max()) * 60 * np.prod(kernel_shape[1:]) ** 0.5
     output = draw.writer.tensor((1, rows, cols, channels), spread, draw.zero_point())
