@@ -54,20 +54,21 @@ class _Rounding:
 
     Parameters
     ----------
-    shift : int
-        TensorFlow Lite's shift: the first rounding is to ``2**shift``, if it is below 0.
+    constant : int
+        The requantizer's constant: 0, or the first rounding is to ``constant * 2**-16``.
     low, high : int
         Clamp.
     """
 
-    shift: int
+    constant: int
     low: int
     high: int
 
-    @property
-    def constant(self) -> int:
-        """The first rounding as the requantizer's constant; 0 where it is too fine to matter."""
-        return 1 << (ROUND_BITS + self.shift) if -ROUND_BITS <= self.shift < 0 else 0
+    @classmethod
+    def candidates(cls, shift: int, low: int, high: int) -> tuple["_Rounding", ...]:
+        """Roundings that may equal TensorFlow Lite's, whose first one is to ``2**shift``."""
+        nominal = 1 << (ROUND_BITS + shift) if -ROUND_BITS <= shift < 0 else 0
+        return tuple(cls(constant, low, high) for constant in dict.fromkeys((nominal, 0, 1)))
 
     def factors(self, sums: IntArray, wanted: IntArray) -> tuple[float, float] | None:
         """Smallest and largest factor that may give ``wanted``, or None; ties are not looked at."""
@@ -119,11 +120,12 @@ def exact_add(left: Affine, right: Affine, result: Affine, low: int, high: int) 
         for value, factor in zip(centred, factors, strict=True)
     ]
     total = (terms[0][:, np.newaxis] + terms[1]).ravel()
-    rounding = _Rounding(last[1], low - result.zero_point, high - result.zero_point)
-    wanted = np.clip(requantize_tflite(total, *last), rounding.low, rounding.high)
+    roundings = _Rounding.candidates(last[1], low - result.zero_point, high - result.zero_point)
+    wanted = np.clip(requantize_tflite(total, *last), roundings[0].low, roundings[0].high)
     pairs = np.stack(np.broadcast_arrays(centred[0][:, np.newaxis], centred[1])).reshape(2, -1)
     hardest = _nearest_to_ties(total * (last[0] * 2.0 ** (last[1] - 31)))
-    for weights in _weight_pairs(left.scale / twice, right.scale / twice):
+    ratios = _weight_pairs(left.scale / twice, right.scale / twice)
+    for weights, rounding in ((pair, each) for pair in ratios for each in roundings):
         if rounding.factors(weights @ pairs[:, hardest], wanted[hardest]) is None:
             continue
         scale, wrong = rounding.best(weights @ pairs, wanted)
@@ -169,8 +171,8 @@ def exact_mean(count: int, source: Affine, result: Affine) -> FixedScale:
         If there is none, or there are too many sums to try them all.
     """
     sums, wanted, shift = _mean_results(count, source, result)
-    for first in (shift, 0):
-        rounding = _Rounding(first, Q_MIN - result.zero_point, Q_MAX - result.zero_point)
+    bounds = Q_MIN - result.zero_point, Q_MAX - result.zero_point
+    for rounding in _Rounding.candidates(shift, *bounds):
         scale, wrong = rounding.best(sums, np.clip(wanted, rounding.low, rounding.high))
         if not wrong.size:
             return scale
