@@ -168,9 +168,8 @@ class StoredTensor:
         return np.flatnonzero(is_border)
 
     def by_block(self, config: ArrayConfig) -> "StoredTensor":
-        """The same words, seen as pixels of one channel block each; of whole blocks only."""
-        blocks, broken = divmod(self.channels, config.rows)
-        assert not broken
+        """The same words, seen as pixels of one channel block each, all its rows included."""
+        blocks = self.blocks(config)
         left, right = self.border.left * blocks, self.border.right * blocks
         border = self.border._replace(left=left, right=right)
         return replace(self, width=self.width * blocks, channels=config.rows, border=border)
