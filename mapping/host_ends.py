@@ -132,6 +132,15 @@ class HostEnds:
         """Whether the host has nothing to do."""
         return not any(self.inputs) and all(end == OutputEnd() for end in self.outputs)
 
+    def __str__(self) -> str:
+        parts = [f"quantizes input {i}" for i, end in enumerate(self.inputs) if end is not None]
+        for index, end in enumerate(self.outputs):
+            if end.softmax is not None:
+                parts.append(f"softmax of output {index}")
+            if end.real is not None:
+                parts.append(f"makes output {index} real")
+        return ", ".join(parts) or "-"
+
     def finish(self, outputs: tuple[NDArray[np.int64], ...]) -> tuple[NDArray[Any], ...]:
         """Final outputs of the array's."""
         if not self.outputs:

@@ -169,6 +169,7 @@ def _show_network(network: Network) -> None:
         labels=", ".join(info.labels) or "-",
         outputs=", ".join(f"node {index}" for index in graph.outputs),
         weights=f"{graph.total_weights:,}",
+        host=str(network.ends),
         scale=f"{info.input_scale:g} per step of the input",
     )
     if info.float_accuracy is not None:
