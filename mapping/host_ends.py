@@ -70,7 +70,7 @@ class Softmax:
     @property
     def real_multiplier(self) -> float:
         """Step of the scaled input, ``Q5.26``."""
-        return min(self.scale * (1 << (31 - SCALED_INTEGER_BITS)), float((1 << 31) - 1))
+        return self.scale * (1 << (31 - SCALED_INTEGER_BITS))
 
     def __call__(self, values: NDArray[np.int64]) -> NDArray[np.int64]:
         """Softmax of integers, shape (..., classes), as integers -128..127."""

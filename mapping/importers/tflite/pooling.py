@@ -52,6 +52,7 @@ def mean(walk: Walk, operator: Operator) -> Value:
     source, _ = activations(tensor)
     result, shape = activations(walk.output(operator))
     scale = exact_mean(height * width, source, result)
+    walk.spend(height * width * channels)
     sums = value.conv2d(
         np.ones((height, width, 1, channels), np.int32), groups=channels, name=operator.label
     )

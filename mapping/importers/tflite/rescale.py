@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from mapping.fixed_point import IntArray, divide_rounding, multiply_high
 from mapping.host_ends import Affine
 from mapping.importers.tflite.errors import RefusedError
-from mapping.ops.pointwise import SHIFT_MAX
 from mapping.quantize import quantize_scale
 from systolic.spec.arithmetic import requantize_hardware, requantize_tflite
 from systolic.spec.rounding import FRACTION_BITS, MULTIPLIER_BITS, ROUND_BITS, Rounding
@@ -190,9 +189,9 @@ def _mean_results(count: int, source: Affine, result: Affine) -> tuple[IntArray,
     except ValueError as error:
         raise RefusedError(str(error)) from None
     spread = min(count.bit_length() - 1, 32, 31 + shift)
-    shortened, shift = (multiplier << spread) // count, shift - spread
-    if shift > SHIFT_MAX or spread < 0:
+    if spread < 0 or shift > ADD_LEFT_SHIFT:
         raise RefusedError(f"its scale ratio of {source.scale / result.scale:g} is out of range")
+    shortened, shift = (multiplier << spread) // count, shift - spread
     sums = np.arange(
         count * (Q_MIN - source.zero_point), count * (Q_MAX - source.zero_point) + 1, dtype=np.int64
     )

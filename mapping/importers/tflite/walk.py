@@ -24,6 +24,9 @@ MAX_CONSTANTS: Final = 1 << 25
 INT8_MIN: Final = -128
 INT8_MAX: Final = 127
 RELU6_TOP: Final = 6.0
+SCALE_MIN: Final = 2.0**-60
+SCALE_MAX: Final = 2.0**60
+"""Far beyond what networks have; products and ratios of such are sound in float32."""
 
 
 class Walk:
@@ -82,10 +85,14 @@ class Walk:
                 f"{tensor.label} must have {prod(tensor.shape) * dtype.itemsize:,} bytes, "
                 f"not {len(tensor.data):,}"
             )
-        self._constants += prod(tensor.shape)
+        self.spend(prod(tensor.shape))
+        return np.frombuffer(tensor.data, dtype).reshape(tensor.shape)
+
+    def spend(self, elements: int) -> None:
+        """Count what constants take: few bytes of a file may ask for much memory."""
+        self._constants += elements
         if self._constants > MAX_CONSTANTS:
             raise RefusedError(f"all constants together exceed {MAX_CONSTANTS:,} elements")
-        return np.frombuffer(tensor.data, dtype).reshape(tensor.shape)
 
 
 def check_tensor(tensor: Tensor) -> None:
@@ -135,8 +142,8 @@ def scales(tensor: Tensor, count: int, axis: int | None = None) -> NDArray[np.fl
         raise RefusedError(
             f"{tensor.label} must have its scales along axis {axis}, not {quantization.axis}"
         )
-    if not (np.all(given > 0) and np.all(given < np.inf)):
-        raise RefusedError(f"{tensor.label} must have positive scales")
+    if not (np.all(given >= SCALE_MIN) and np.all(given <= SCALE_MAX)):  # also refuses NaN
+        raise RefusedError(f"{tensor.label} must have scales in {SCALE_MIN:g}..{SCALE_MAX:g}")
     return np.broadcast_to(given, count) if len(given) == 1 else given
 
 
