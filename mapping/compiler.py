@@ -8,6 +8,7 @@ from mapping.errors import ScratchpadError
 from mapping.graph import Graph
 from mapping.lowering.by_block import by_block
 from mapping.lowering.fuse import fuse, stored_values
+from mapping.lowering.host_reshape import reshape_on_host
 from mapping.lowering.lower import LoweredLayer, lower
 from mapping.ops import TensorType
 from mapping.program import LayerRecord, Packing, Program, Slot, StoredTensor
@@ -84,6 +85,7 @@ def compile_network(
     whole = graph.types
     if prune and not keep_all:
         graph = without_dead_channels(graph)
+    graph = reshape_on_host(graph)
     fused = fuse(graph, config)
     stored = stored_values(graph, fused)
     layers = lower(graph, fused, stored, config)
@@ -149,7 +151,7 @@ class _Scheduled:
 class _Backend:
     """The passes after lowering, for one choice of packed inputs.
 
-    ``whole`` are the types that the network's values had before any channel was removed.
+    ``whole`` are the types that the network's values had before anything was removed or reshaped.
     """
 
     def __init__(
@@ -164,6 +166,8 @@ class _Backend:
         self.graph, self.layers, self.stored, self.config = graph, layers, stored, config
         self.whole = whole
         self.unplaced = plan_storage(graph, layers, packings)
+        for value in graph.input_ids:
+            self.unplaced[value] = replace(self.unplaced[value], shape=whole[value].shape)
         # They depend on whether a border is written, but not on where anything lies.
         self.choices: dict[tuple[int, bool], _Choice] = {}
 
@@ -282,7 +286,9 @@ class _Backend:
         )
 
     def _pruned(self, value: int) -> int:
-        """Channels that a value has no more."""
+        """Channels that a value has no more; inputs may be reshaped, but are whole."""
+        if value in self.graph.input_ids:
+            return 0
         return self.whole[value].channels - self.graph.types[value].channels
 
 

@@ -111,8 +111,7 @@ def pack_operand(
     assert operand.kernel is not None
     packing = _packing(operand, grid, image, rows_only=rows_only)
     taps = operand.kernel[0] if rows_only else 1
-    depth = operand.weights.shape[1]
-    height, width, channels = packing.packed_shape(*image, depth)
+    height, width, channels = packing.packed_shape
     piece = Piece(operand.view.pieces[0].value, channels)
     view = replace(operand.view, height=height, width=width, pieces=(piece,))
     packed = Operand(
@@ -142,7 +141,7 @@ def _packing(
     ]
     pad = Padding(before[0], after[0], before[1], after[1])
     if rows_only:
-        return Packing(
-            (1, operand.kernel[1]), (1, operand.stride[1]), (1, operand.dilation[1]), pad
-        )
-    return Packing(operand.kernel, operand.stride, operand.dilation, pad)
+        steps = (1, operand.kernel[1]), (1, operand.stride[1]), (1, operand.dilation[1])
+    else:
+        steps = operand.kernel, operand.stride, operand.dilation
+    return Packing(*steps, pad, (*image, operand.weights.shape[1]))

@@ -104,6 +104,31 @@ def test_random_first_layers_are_packed_exactly(rtl: RtlSimulator) -> None:
     assert packed >= 8
 
 
+def test_a_vector_that_is_seen_as_an_image_is_laid_out_by_the_host(rtl: RtlSimulator) -> None:
+    rng = np.random.default_rng(6)
+    builder = Builder()
+    image = builder.input((63,), zero_point=-9).reshape(9, 7, 1)
+    value = image.conv2d(rng.integers(-127, 128, (4, 3, 1, 6)), stride=2, pad="same")
+    graph = builder.graph(value.requantize(1 << 30, -6))
+    for choices in ((), CHOICES[:1], CHOICES[1:]):
+        program = compiled(graph, choices)
+        check(rtl, graph, program)
+        assert [layer.op for layer in program.layers] == ["conv2d+requantize"]
+        assert program.inputs[0].shape == (63,)
+        assert program.layers[0].pruned_inputs == 0
+
+
+def test_an_image_that_is_flattened_is_laid_out_by_the_host(rtl: RtlSimulator) -> None:
+    builder = Builder()
+    flat = builder.input((5, 4, 3), zero_point=-9).flatten()
+    weights = np.random.default_rng(7).integers(-127, 128, (60, 5))
+    graph = builder.graph(flat.matmul(weights).requantize(1 << 30, -6))
+    program = compile_network(graph, CONFIG)
+    check(rtl, graph, from_bytes(to_bytes(program), Program))
+    assert (program.inputs[0].shape, program.inputs[0].channels) == ((5, 4, 3), 60)
+    assert program.inputs[0].packing is None
+
+
 def test_keyword_spotting_takes_three_tiles_instead_of_forty() -> None:
     rng = np.random.default_rng(0)
     builder = Builder()

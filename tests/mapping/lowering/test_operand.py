@@ -52,6 +52,7 @@ def test_packed_taps_give_the_same_sums(data: st.DataObject, rows_only: bool) ->
     gathered = packing.gather(image[None], ELEMENT.zero_point)[0]
 
     stored = (packed.view.height, packed.view.width, packed.view.channels)
-    assert gathered.shape == stored == packing.packed_shape(height, width, channels)
+    assert packing.image == (height, width, channels)
+    assert gathered.shape == stored == packing.packed_shape
     expected = evaluate(operand, image, grid)
     np.testing.assert_array_equal(evaluate(packed, gathered, grid), expected)

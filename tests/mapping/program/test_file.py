@@ -142,6 +142,8 @@ def test_descriptions_that_are_wrong_are_refused(
         ({"pad": [1, 1, 1, 1 << 60]}, "must be an integer|packing does not turn"),
         ({"pad": [1, 1, 1]}, "packing.pad must have 4 elements, not 3"),
         ({"kernel": "33"}, "packing.kernel must be a list"),
+        ({"image": [25, 1, 1]}, "packing does not turn"),
+        ({"image": [5, 5, 2]}, "is not packed as"),
         ({"zero": 1}, "packing must be an object with exactly"),
     ],
 )
