@@ -203,8 +203,9 @@ def _constant(model: Any, tensor: Any, index: int) -> NDArray[np.uint8] | None:
 def _operator(
     package: Any, operator: Any, index: int, codes: tuple[tuple[str, int], ...], tensors: int
 ) -> Operator:
-    _check_index("operator code", operator.OpcodeIndex(), 0, len(codes))
-    name, version = codes[operator.OpcodeIndex()]
+    code: int = operator.OpcodeIndex()
+    _check_index("operator code", code, 0, len(codes))
+    name, version = codes[code]
     what = f"operands of operator {index}"
     inputs = _indices(what, operator.InputsLength, operator.InputsAsNumpy)
     outputs = _indices(what, operator.OutputsLength, operator.OutputsAsNumpy)

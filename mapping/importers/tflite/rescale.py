@@ -122,7 +122,7 @@ def exact_add(left: Affine, right: Affine, result: Affine, low: int, high: int) 
     roundings = _Rounding.candidates(last[1], low - result.zero_point, high - result.zero_point)
     wanted = np.clip(requantize_tflite(total, *last), roundings[0].low, roundings[0].high)
     pairs = np.stack(np.broadcast_arrays(centred[0][:, np.newaxis], centred[1])).reshape(2, -1)
-    hardest = _nearest_to_ties(total * (last[0] * 2.0 ** (last[1] - 31)))
+    hardest = _nearest_to_ties(total.astype(np.float64) * (last[0] * 2.0 ** (last[1] - 31)))
     ratios = _weight_pairs(left.scale / twice, right.scale / twice)
     for weights, rounding in ((pair, each) for pair in ratios for each in roundings):
         if rounding.factors(weights @ pairs[:, hardest], wanted[hardest]) is None:
