@@ -35,7 +35,7 @@ class Row:
     device: Ice40Flow
     config: ArrayConfig
     core_only: bool = False
-    aim_mhz: float = 26.0
+    aim_mhz: float = 42.0
 
 
 def _up5k(name: str, *, core_only: bool = False, **fields: int) -> Row:

@@ -62,10 +62,13 @@ class Ice40Flow(Flow):
         Options of ``synth_ice40``.
     is_for_area : bool
         Whether logic is mapped to as few cells as possible, be it slower: one to four percent.
+    place_options : str
+        Options of ``nextpnr-ice40``.
     """
 
     synth_options: str = ""
     is_for_area: bool = False
+    place_options: str = ""
 
     tools: ClassVar[tuple[str, str, str]] = ("yosys", "nextpnr-ice40", "icepack")
     routed: ClassVar[tuple[str, str]] = ("--asc", ".asc")
@@ -103,10 +106,17 @@ class Ice40Flow(Flow):
         (folder / "packed.json").write_text(json.dumps(netlist))
 
     def _chip_options(self) -> list[str]:
-        return [f"--{self.name}", "--package", self.package]
+        return [f"--{self.name}", "--package", self.package, *self.place_options.split()]
 
 
-UP5K = Ice40Flow("up5k", "sg48", "-dsp -spram -dffe_min_ce_use 4", is_for_area=True)
+UP5K = Ice40Flow(
+    "up5k",
+    "sg48",
+    "-dsp -spram -dffe_min_ce_use 4",
+    is_for_area=True,
+    # Wires are slow, and a full chip has long ones: what is critical goes first.
+    place_options="--placer-heap-timingweight 30 --placer-heap-critexp 3",
+)
 HX8K = Ice40Flow("hx8k", "ct256", "-device hx")
 HX4K = Ice40Flow("hx8k", "tq144:4k", "-device hx")
 HX1K = Ice40Flow("hx1k", "tq144", "-device hx", is_for_area=True)

@@ -82,13 +82,12 @@ class Drain(wiring.Component):
         m = Module()
         pause = self._build_pause(m)
         timer = Signal(range(max(*self._intervals, self._wait_cycles)))
-        slot_ends, is_last = Signal(), Signal()
-        m.d.comb += self.busy_o.eq(1)
+        slot_ends, is_last, started = Signal(), Signal(), Signal()
+        m.d.comb += self.busy_o.eq(self.start_i | started)
         m.d.sync += [timer.eq(timer - 1), self.slot_o.eq(0)]
         with m.FSM():
             with m.State("IDLE"):
-                m.d.comb += self.busy_o.eq(self.start_i)
-                m.d.sync += timer.eq(self._wait_cycles - 1)
+                m.d.sync += [timer.eq(self._wait_cycles - 1), started.eq(self.start_i)]
                 with m.If(self.start_i):
                     m.next = "FLUSH"
             with m.State("FLUSH"), m.If(timer == 0):
@@ -101,6 +100,7 @@ class Drain(wiring.Component):
                     m.d.sync += [timer.eq(self._wait_cycles - 1), self.slot_o.eq(0)]
                     m.next = "TAIL"
             with m.State("TAIL"), m.If(timer == 0):
+                m.d.sync += started.eq(0)
                 m.next = "IDLE"
         self._build_counters(m, slot_ends, is_last)
         return m
@@ -117,13 +117,15 @@ class Drain(wiring.Component):
     def _build_counters(self, m: Module, slot_ends: Signal, is_last: Signal) -> None:
         half = Signal()
         parts, windows, cols, count = Signal(3), Signal(8), Signal.like(self.col_o), Signal(8)
-        part, window, start = Signal(3), Signal(8), Signal(8)
+        part, start = Signal(3), Signal(8)
+        # Values of the window up to the next one; whether this one is the last is known beforehand.
+        values, is_last_value, is_single = Signal(8), Signal(), Signal()
         addr, pixel_addr = Signal(len(self.addr_o) - 1), Signal(len(self.addr_o) - 1)
         pixel_ends = Signal()
         m.d.comb += [
             self.is_first_part_o.eq(part == 0),
             self.is_last_part_o.eq(part == parts),
-            self.is_window_end_o.eq(self.is_last_part_o & (window == windows)),
+            self.is_window_end_o.eq(self.is_last_part_o & is_last_value),
             pixel_ends.eq(self.is_window_end_o & (self.col_o == cols)),
             is_last.eq(pixel_ends & (count == 0)),
             self.addr_o.eq(addr | half << len(addr)),
@@ -132,9 +134,10 @@ class Drain(wiring.Component):
         with m.If(slot_ends):
             m.d.sync += [part.eq(Mux(self.is_last_part_o, 0, part + 1)), addr.eq(addr + 1)]
             with m.If(self.is_last_part_o):
-                m.d.sync += window.eq(window + 1)
+                m.d.sync += [values.eq(values + 1), is_last_value.eq(values == windows)]
             with m.If(self.is_window_end_o):
-                m.d.sync += [window.eq(0), self.col_o.eq(self.col_o + 1), addr.eq(pixel_addr)]
+                m.d.sync += [values.eq(1), is_last_value.eq(is_single)]
+                m.d.sync += [self.col_o.eq(self.col_o + 1), addr.eq(pixel_addr)]
             with m.If(pixel_ends):
                 m.d.sync += [
                     self.col_o.eq(0),
@@ -147,8 +150,11 @@ class Drain(wiring.Component):
                 half.eq(self._field("half")),
                 parts.eq(self._field("parts")),
                 windows.eq(self._field("window")),
+                is_single.eq(self._field("window") == 0),
+                is_last_value.eq(self._field("window") == 0),
+                values.eq(1),
                 cols.eq(self._field("cols")),
                 count.eq(self._field("count")),
                 start.eq(self._field("start")),
             ]
-            m.d.sync += [sig.eq(0) for sig in (part, window, self.col_o, addr, pixel_addr)]
+            m.d.sync += [sig.eq(0) for sig in (part, self.col_o, addr, pixel_addr)]

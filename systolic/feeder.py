@@ -71,8 +71,8 @@ class Feeder(wiring.Component):
         repeat.
     is_end_o : ``Out(1)``
         Whether ``count_i`` (or ``entry_i``) counts the last word (or entry).
-    is_pixel_end_o : ``Out(1)``
-        Whether ``digit_o`` is a pixel's last.
+    is_first_digit_o, is_pixel_end_o : ``Out(1)``
+        Whether ``digit_o`` is a pixel's first, or its last.
     token_o : ``Out(token_layout(half_bits))``
         What the columns shall do with the word, valid as long as it is counted.
     """
@@ -105,6 +105,7 @@ class Feeder(wiring.Component):
                 "block_o": Out(3),
                 "flags_o": Out(2),
                 "is_end_o": Out(1),
+                "is_first_digit_o": Out(1),
                 "is_pixel_end_o": Out(1),
                 "token_o": Out(token_layout(half_bits)),
             }
@@ -158,20 +159,24 @@ class Feeder(wiring.Component):
 
     def _build_counters(self, m: Module) -> None:
         digits, count, parts = Signal(3), Signal(8), Signal(3)
-        pixel_ends = Signal()
+        # What the sequencer branches on is compared a cycle ahead: from there the way is long.
+        pixel_ends, is_last, is_single_digit = Signal(), Signal(), Signal()
         m.d.comb += [
-            self.is_pixel_end_o.eq(self.digit_o == digits),
             pixel_ends.eq(self.count_i & self.is_pixel_end_o),
-            self.is_end_o.eq((count == 0) & (self.is_pixel_end_o | self.entry_i)),
+            self.is_end_o.eq(is_last & (self.is_pixel_end_o | self.entry_i)),
         ]
         with m.If(self.decode_i):
             m.d.sync += [
+                is_single_digit.eq(self._field("digits") == 0),
+                self.is_pixel_end_o.eq(self._field("digits") == 0),
+                is_last.eq(self._field("count") == 0),
                 digits.eq(self._field("digits")),
                 count.eq(self._field("count")),
                 parts.eq(self._field("parts")),
                 self.flags_o.eq(Cat(self._field("first"), self._field("half"))),
                 self.index_o.eq(self._field("start")),
                 self.digit_o.eq(0),
+                self.is_first_digit_o.eq(1),
                 self.pixel_o.eq(self._field("part")),
                 self.block_o.eq(self._field("block", Store.LAYOUT)),
             ]
@@ -179,13 +184,19 @@ class Feeder(wiring.Component):
             with m.If(self.prime_i | self.gather_i | self.entry_i):
                 m.d.sync += self.index_o.eq(self.index_o + 1)
             with m.If(pixel_ends | self.entry_i):
-                m.d.sync += count.eq(count - 1)
+                m.d.sync += [count.eq(count - 1), is_last.eq(count == 1)]
             with m.If(self.count_i):
-                m.d.sync += self.digit_o.eq(Mux(self.is_pixel_end_o, 0, self.digit_o + 1))
+                m.d.sync += [
+                    self.digit_o.eq(Mux(self.is_pixel_end_o, 0, self.digit_o + 1)),
+                    self.is_first_digit_o.eq(self.is_pixel_end_o),
+                    self.is_pixel_end_o.eq(
+                        Mux(self.is_pixel_end_o, is_single_digit, self.digit_o + 1 == digits)
+                    ),
+                ]
             with m.If(pixel_ends & ~self.hold_pixel_i):
                 m.d.sync += self.pixel_o.eq(self.pixel_o + parts + 1)
         m.d.comb += [
-            self.token_o.first_digit.eq(self.digit_o == 0),
+            self.token_o.first_digit.eq(self.is_first_digit_o),
             self.token_o.commit.eq(pixel_ends),
             self.token_o.first.eq(self.flags_o[0]),
             self.token_o.addr.eq(Cat(self.pixel_o[: self._half_bits - 1], self.flags_o[1])),

@@ -104,7 +104,7 @@ class HostPort(wiring.Component):
     byte_o : ``Out(8)``
         The byte on ``i``.
     header_en_o : ``Out(1)``
-        It belongs to the header's addresses: shift it into the feeder.
+        It belongs to the header: shift it into the feeder, where its last ones stay, the addresses.
     address_step_o : ``Out(1)``
         The host's address advances.
     read_en_o : ``Out(1)``
@@ -175,6 +175,8 @@ class HostPort(wiring.Component):
         wiring.connect(m, wiring.flipped(self.i), transfer.i)
         wiring.connect(m, transfer.o, wiring.flipped(self.o))
         source = self._build_source(m, packet, reply, transfer)
+        # From a register: else the sequencer's state would come back to it by way of the host's.
+        m.d.sync += self.run_o.eq(0)
         with m.FSM():
             self._build_receive(m, packet, reply, transfer)
             if self._framed:
@@ -182,10 +184,7 @@ class HostPort(wiring.Component):
             else:
                 self._build_raw(m, packet)
             self._build_words(m, packet)
-            with m.State("LOAD"):
-                m.d.sync += transfer.byte_i.eq(source)
-                m.next = "SEND"
-            self._build_send(m, packet, reply, transfer)
+            self._build_send(m, packet, reply, transfer, source)
         return m
 
     def _build_source(
@@ -238,13 +237,13 @@ class HostPort(wiring.Component):
                         m.d.sync += index.eq(0)
                         m.next = "TAKE"
                 with m.Else():
+                    # Its last bytes stay in the feeder: earlier ones pass through.
+                    m.d.comb += self.header_en_o.eq(1)
                     with m.If(index == 0):
                         flags = byte[OPCODE_BITS:][: len(packet.flags)]
                         m.d.sync += [packet.opcode.eq(byte), packet.flags.eq(flags)]
                     with m.Elif(index == 1):
                         m.d.sync += reply.is_expected.eq(byte == reply.expected)
-                    with m.Else():
-                        m.d.comb += self.header_en_o.eq(1)
                     with m.If(index == REQUEST_BYTES - 1):
                         m.d.sync += packet.enter(check=self._framed)
                         m.next = "RECEIVE" if self._framed else "DISPATCH"
@@ -287,7 +286,7 @@ class HostPort(wiring.Component):
                 with m.If(packet.is_a(Command.RUN, Command.WAIT) & self.running_i):
                     m.next = "ACT"
                 with m.Elif(is_sequenced):
-                    m.d.comb += self.run_o.eq(packet.is_a(Command.RUN))
+                    m.d.sync += self.run_o.eq(packet.is_a(Command.RUN))
                     m.d.sync += reply.expected.eq(reply.expected + 1)
 
     def _build_raw(self, m: Module, packet: _Packet) -> None:
@@ -297,7 +296,7 @@ class HostPort(wiring.Component):
             with m.If(packet.is_a(Command.RUN, Command.WAIT) & self.running_i):
                 m.next = "DISPATCH"
             with m.Else():
-                m.d.comb += self.run_o.eq(packet.is_a(Command.RUN))
+                m.d.sync += self.run_o.eq(packet.is_a(Command.RUN))
                 with m.If(packet.is_a(Command.WRITE, Command.READ, Command.REGISTERS)):
                     m.d.sync += packet.in_payload.eq(1)
                 with m.If(packet.is_a(Command.READ)):
@@ -319,37 +318,53 @@ class HostPort(wiring.Component):
             m.d.sync += packet.is_last_word.eq(self.is_last_i)
             with m.If(writes):
                 m.d.comb += self.address_step_o.eq(1)
-                with m.If(self.is_last_i):
-                    m.d.sync += packet.enter(payload=self._framed, check=self._framed)
-                m.next = "RECEIVE"
+                m.next = "WRITTEN"
             with m.Else():
                 is_word_end = packet.index == self._config.word_bytes - 1
                 m.d.comb += [self.read_en_o.eq(1), self.address_step_o.eq(is_word_end)]
                 m.next = "LOAD"
+        # A state of its own, as the slot comes late in its cycle.
+        with m.State("WRITTEN"):
+            with m.If(packet.is_last_word):
+                m.d.sync += packet.enter(payload=self._framed, check=self._framed)
+            m.next = "RECEIVE"
 
     def _build_send(
-        self, m: Module, packet: _Packet, reply: _Reply, transfer: wiring.Component
+        self,
+        m: Module,
+        packet: _Packet,
+        reply: _Reply,
+        transfer: wiring.Component,
+        source: Value,
     ) -> None:
+        """States that send a byte, and go on to the next."""
         index, is_read = packet.index, packet.is_a(Command.READ)
         is_word_end = index == self._config.word_bytes - 1
+        # A raw reply is the status alone. All of this is known a cycle before the byte can leave.
+        reply_ends = index[:2] == REPLY_BYTES - 1 if self._framed else 1
+        payload_ends = Mux(is_read, is_word_end & packet.is_last_word, index == REGISTER_BYTES - 1)
         section_ends = Signal()
+        with m.State("LOAD"):
+            m.d.sync += [
+                transfer.byte_i.eq(source),
+                section_ends.eq(
+                    Mux(
+                        packet.in_check,
+                        index[:2] == FCS_BYTES - 1,
+                        Mux(packet.in_payload, payload_ends, reply_ends),
+                    )
+                ),
+            ]
+            m.next = "SEND"
         with m.State("SEND"):
             m.d.comb += transfer.send_i.eq(1)
             with m.If(transfer.sent_o):
                 m.d.sync += index.eq(index + 1)
                 m.next = "LOAD"
-                with m.If(packet.in_check):
-                    m.d.comb += section_ends.eq(index[:2] == FCS_BYTES - 1)
-                with m.Elif(~packet.in_payload):
-                    # A raw reply is the status alone.
-                    m.d.comb += section_ends.eq(index[:2] == REPLY_BYTES - 1 if self._framed else 1)
-                with m.Elif(is_read):
-                    m.d.comb += section_ends.eq(is_word_end & packet.is_last_word)
+                with m.If(is_read & packet.in_payload & ~packet.in_check):
                     m.next = "TAKE"
                     with m.If(is_word_end):
                         m.d.sync += index.eq(0)
-                with m.Else():
-                    m.d.comb += section_ends.eq(index == REGISTER_BYTES - 1)
                 with m.If(section_ends):
                     self._build_next_section(m, packet, reply)
         if self._framed:

@@ -44,10 +44,13 @@ class HostRegisters(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         cycles, busy_cycles = Signal(COUNTER_BITS), Signal(COUNTER_BITS)
+        # Counted a cycle late, and complete long before the host can have read the first byte.
+        running, stream = Signal(), Signal()
+        m.d.sync += [running.eq(self.running_i), stream.eq(self.stream_i)]
         with m.If(self.clear_i):
             m.d.sync += [cycles.eq(0), busy_cycles.eq(0)]
-        with m.Elif(self.running_i):
-            m.d.sync += [cycles.eq(cycles + 1), busy_cycles.eq(busy_cycles + self.stream_i)]
+        with m.Elif(running):
+            m.d.sync += [cycles.eq(cycles + 1), busy_cycles.eq(busy_cycles + stream)]
         rom = Array(Const(byte, 8) for byte in self._identity.encode())
         index_bits = IDENTITY_BYTES.bit_length() - 1
         m.d.comb += self.byte_o.eq(

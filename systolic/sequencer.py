@@ -34,10 +34,11 @@ class Sequencer(wiring.Component):
         Whether a drain is running.
     word_i : ``In(word_bits)``
         Scratchpad output.
-    pixel_end_i, end_i, digit_zero_i, flags_i
+    pixel_end_i, end_i, first_digit_i, flags_i
         From :class:`systolic.feeder.Feeder`.
     unit_index_i : ``In(range(word_units))``
-        Unit that the host wants to see on ``unit_o`` in the cycle behind its slot.
+        Unit that the host wants to see on ``unit_o`` in the cycle behind its slot; it says so in
+        the slot.
     instruction_o : ``Out(64)``
         Instruction, valid while decoding and in the cycle after it.
     decode_o, jump_o, follow_o, fetch_o, address_step_o, prime_o, gather_o, count_o, entry_o
@@ -84,7 +85,7 @@ class Sequencer(wiring.Component):
                 "word_i": In(config.word_bits),
                 "pixel_end_i": In(1),
                 "end_i": In(1),
-                "digit_zero_i": In(1),
+                "first_digit_i": In(1),
                 "flags_i": In(2),
                 "unit_index_i": In(range(config.word_units)),
                 "instruction_o": Out(INSTRUCTION_BITS),
@@ -118,20 +119,18 @@ class Sequencer(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        unit, unit_index = (
-            Signal(range(self._config.word_units), name=n) for n in ("unit", "unit_index")
-        )
-        # Whether the port would be the host's, if the drain lets the instruction act. In a register,
+        # Follows the host but in a LOAD: it wants the same unit long before its slot and behind it.
+        unit = Signal(range(self._config.word_units))
+        # Whether the port would be the host's if the drain lets the instruction act: in a register,
         # as the slot reaches every memory of the scratchpad. (Nothing drains while idle.)
         has_slot, waits = Signal(init=1), Signal()
         is_free = ~(waits & self.drain_busy_i)
         m.d.comb += [
             self.running_o.eq(1),
-            unit_index.eq(self.unit_index_i),
-            self.unit_o.eq(self.word_i.word_select(unit_index, UNIT_BITS)),
+            self.unit_o.eq(self.word_i.word_select(unit, UNIT_BITS)),
             self.slot_o.eq(has_slot & is_free),
         ]
-        m.d.sync += has_slot.eq(0)
+        m.d.sync += [has_slot.eq(0), unit.eq(self.unit_index_i)]
         with m.FSM():
             with m.State("IDLE"):
                 m.d.comb += [self.running_o.eq(0), self.follow_o.eq(1)]
@@ -140,7 +139,7 @@ class Sequencer(wiring.Component):
                     m.next = "FETCH"
             self._build_fetch(m)
             self._build_decode(m, has_slot, waits, is_free)
-            self._build_load(m, unit, unit_index)
+            self._build_load(m, unit)
             self._build_matmul(m)
             self._build_store(m)
         return m
@@ -212,7 +211,7 @@ class Sequencer(wiring.Component):
                     m.d.sync += has_slot.eq(1)
                     m.next = "IDLE"
 
-    def _build_load(self, m: Module, unit: Signal, unit_index: Signal) -> None:
+    def _build_load(self, m: Module, unit: Signal) -> None:
         units, words = self._config.word_units, self._config.parameter_words
         chunk = Signal(words, init=1)
         word_done = Signal()
@@ -221,7 +220,6 @@ class Sequencer(wiring.Component):
             m.d.sync += unit.eq(0)
             m.next = "LOAD"
         with m.State("LOAD"):
-            m.d.comb += unit_index.eq(unit)
             with m.If(self.flags_i == LoadTarget.PARAMETERS):
                 m.d.comb += [
                     self.parameter_en_o.eq(chunk),
@@ -303,7 +301,7 @@ class Sequencer(wiring.Component):
                 self.buffer_en_o.eq(1),
                 self.count_o.eq(1),
                 self.hold_pixel_o.eq(is_repeat),
-                self.gather_o.eq(self.digit_zero_i),
+                self.gather_o.eq(self.first_digit_i),
                 self.address_step_o.eq(1),
             ]
             m.d.sync += finished.eq(self.end_i)

@@ -38,7 +38,7 @@ HALT, ILLEGAL, FOREVER, FREE = 0, 8, 16, 40
 """Words of three programs (the last one is nothing but pauses), and behind them."""
 
 ANSWER_BYTES = REPLY_BYTES + REGISTER_BYTES + 2 * FCS_BYTES
-STATE, STATES = "accelerator.host_port.fsm_state", 9
+STATE, STATES = "accelerator.host_port.fsm_state", 10
 
 EXACT_FRAMES = 2000
 GARBAGE_PACKETS = 10_000

@@ -23,7 +23,7 @@ def test_cycles_are_counted_while_a_program_runs() -> None:
         {"running_i": rng.randrange(2), "stream_i": rng.randrange(2), "clear_i": 0}
         for _ in range(700)
     ]
-    stimuli[100]["clear_i"] = 1
+    stimuli[100] |= {"clear_i": 1, "running_i": 0}
     counted = [each for each in stimuli[101:] if each["running_i"]]
     busy = sum(each["stream_i"] for each in counted)
     assert read(HostRegisters(TOLD), stimuli) == Registers(TOLD.encode(), len(counted), busy)

@@ -96,7 +96,7 @@ class Machine:
             "word_i": self.word,
             "pixel_end_i": is_pixel_end,
             "end_i": is_pixel_end and self.count == 1,
-            "digit_zero_i": self.digit == 0,
+            "first_digit_i": self.digit == 0,
             "flags_i": self.instruction.encode() >> 3 & 3,
             "drain_busy_i": self.drain_left > 0,
         }
@@ -349,6 +349,7 @@ def test_the_host_sees_any_unit() -> None:
         ctx.set(dut.word_i, 0x7777_6666_5555_4444_3333_2222_1111_0000)
         for unit in range(8):
             ctx.set(dut.unit_index_i, unit)
+            await ctx.tick()
             seen.append(ctx.get(dut.unit_o))
 
     simulate(dut, bench)

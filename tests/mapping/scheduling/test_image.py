@@ -5,7 +5,7 @@ import numpy as np
 from mapping.scheduling.image import Image
 from systolic.spec.config import ArrayConfig
 from systolic.spec.isa import Sync, decode
-from systolic.spec.layout import unpack_parameters, unpack_weights
+from systolic.spec.layout import unpack_weights
 
 CONFIG = ArrayConfig(rows=5, cols=5, weight_bits=3, digit_bits=3)
 
@@ -34,8 +34,12 @@ def test_units_and_parameters_start_at_words() -> None:
     second = image.parameters([(-1, 5, 7)])
     assert (first, second) == (0, 3)
     assert words(image, first, 3) == bytes([1, 0, 2, 0, 255, 255])
-    data = words(image, second, CONFIG.parameter_words)
-    assert unpack_parameters(data, CONFIG).tolist() == [[-1, 5, 7]]
+    assert words(image, second, CONFIG.parameter_words) == (
+        b"\xff" * 4
+        + (7).to_bytes(4, "little")
+        + (5).to_bytes(2, "little")
+        + bytes(CONFIG.parameter_words * CONFIG.word_bytes - 10)
+    )
     assert image.units(np.array([1, 2, 0xFFFF])) == first
 
 
