@@ -116,7 +116,7 @@ class Accelerator(wiring.Component):
             sequencer.word_i.eq(scratchpad.read_data_o),
             sequencer.pixel_end_i.eq(feeder.is_pixel_end_o),
             sequencer.end_i.eq(feeder.is_end_o),
-            sequencer.first_digit_i.eq(feeder.is_first_digit_o),
+            sequencer.will_pixel_end_i.eq(feeder.will_pixel_end_o),
             sequencer.flags_i.eq(feeder.flags_o),
             feeder.instruction_i.eq(sequencer.instruction_o),
             feeder.decode_i.eq(sequencer.decode_o),

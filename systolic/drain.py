@@ -118,13 +118,14 @@ class Drain(wiring.Component):
         half = Signal()
         parts, windows, cols, count = Signal(3), Signal(8), Signal.like(self.col_o), Signal(8)
         part, start = Signal(3), Signal(8)
-        # Values of the window up to the next one; whether this one is the last is known beforehand.
+        # Values of the window up to the next one; whether this one is the last is known beforehand,
+        # and so it is of its parts.
         values, is_last_value, is_single = Signal(8), Signal(), Signal()
+        is_whole = Signal()
         addr, pixel_addr = Signal(len(self.addr_o) - 1), Signal(len(self.addr_o) - 1)
         pixel_ends = Signal()
         m.d.comb += [
             self.is_first_part_o.eq(part == 0),
-            self.is_last_part_o.eq(part == parts),
             self.is_window_end_o.eq(self.is_last_part_o & is_last_value),
             pixel_ends.eq(self.is_window_end_o & (self.col_o == cols)),
             is_last.eq(pixel_ends & (count == 0)),
@@ -132,7 +133,11 @@ class Drain(wiring.Component):
             self.channel_o.eq(start | self.col_o),
         ]
         with m.If(slot_ends):
-            m.d.sync += [part.eq(Mux(self.is_last_part_o, 0, part + 1)), addr.eq(addr + 1)]
+            m.d.sync += [
+                part.eq(Mux(self.is_last_part_o, 0, part + 1)),
+                self.is_last_part_o.eq(Mux(self.is_last_part_o, is_whole, part + 1 == parts)),
+                addr.eq(addr + 1),
+            ]
             with m.If(self.is_last_part_o):
                 m.d.sync += [values.eq(values + 1), is_last_value.eq(values == windows)]
             with m.If(self.is_window_end_o):
@@ -149,6 +154,8 @@ class Drain(wiring.Component):
             m.d.sync += [
                 half.eq(self._field("half")),
                 parts.eq(self._field("parts")),
+                is_whole.eq(self._field("parts") == 0),
+                self.is_last_part_o.eq(self._field("parts") == 0),
                 windows.eq(self._field("window")),
                 is_single.eq(self._field("window") == 0),
                 is_last_value.eq(self._field("window") == 0),

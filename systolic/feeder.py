@@ -73,6 +73,8 @@ class Feeder(wiring.Component):
         Whether ``count_i`` (or ``entry_i``) counts the last word (or entry).
     is_first_digit_o, is_pixel_end_o : ``Out(1)``
         Whether ``digit_o`` is a pixel's first, or its last.
+    will_pixel_end_o : ``Out(1)``
+        What ``is_pixel_end_o`` will be in the cycle behind ``count_i``.
     token_o : ``Out(token_layout(half_bits))``
         What the columns shall do with the word, valid as long as it is counted.
     """
@@ -107,6 +109,7 @@ class Feeder(wiring.Component):
                 "is_end_o": Out(1),
                 "is_first_digit_o": Out(1),
                 "is_pixel_end_o": Out(1),
+                "will_pixel_end_o": Out(1),
                 "token_o": Out(token_layout(half_bits)),
             }
         )
@@ -164,6 +167,9 @@ class Feeder(wiring.Component):
         m.d.comb += [
             pixel_ends.eq(self.count_i & self.is_pixel_end_o),
             self.is_end_o.eq(is_last & (self.is_pixel_end_o | self.entry_i)),
+            self.will_pixel_end_o.eq(
+                Mux(self.is_pixel_end_o, is_single_digit, self.digit_o + 1 == digits)
+            ),
         ]
         with m.If(self.decode_i):
             m.d.sync += [
@@ -189,9 +195,7 @@ class Feeder(wiring.Component):
                 m.d.sync += [
                     self.digit_o.eq(Mux(self.is_pixel_end_o, 0, self.digit_o + 1)),
                     self.is_first_digit_o.eq(self.is_pixel_end_o),
-                    self.is_pixel_end_o.eq(
-                        Mux(self.is_pixel_end_o, is_single_digit, self.digit_o + 1 == digits)
-                    ),
+                    self.is_pixel_end_o.eq(self.will_pixel_end_o),
                 ]
             with m.If(pixel_ends & ~self.hold_pixel_i):
                 m.d.sync += self.pixel_o.eq(self.pixel_o + parts + 1)

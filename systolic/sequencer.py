@@ -34,7 +34,7 @@ class Sequencer(wiring.Component):
         Whether a drain is running.
     word_i : ``In(word_bits)``
         Scratchpad output.
-    pixel_end_i, end_i, first_digit_i, flags_i
+    pixel_end_i, will_pixel_end_i, end_i, flags_i
         From :class:`systolic.feeder.Feeder`.
     unit_index_i : ``In(range(word_units))``
         Unit that the host wants to see on ``unit_o`` in the cycle behind its slot; it says so in
@@ -84,8 +84,8 @@ class Sequencer(wiring.Component):
                 "drain_busy_i": In(1),
                 "word_i": In(config.word_bits),
                 "pixel_end_i": In(1),
+                "will_pixel_end_i": In(1),
                 "end_i": In(1),
-                "first_digit_i": In(1),
                 "flags_i": In(2),
                 "unit_index_i": In(range(config.word_units)),
                 "instruction_o": Out(INSTRUCTION_BITS),
@@ -130,7 +130,8 @@ class Sequencer(wiring.Component):
             self.unit_o.eq(self.word_i.word_select(unit, UNIT_BITS)),
             self.slot_o.eq(has_slot & is_free),
         ]
-        m.d.sync += [has_slot.eq(0), unit.eq(self.unit_index_i)]
+        # From a register, as it chooses the next address.
+        m.d.sync += [has_slot.eq(0), unit.eq(self.unit_index_i), self.gather_o.eq(0)]
         with m.FSM():
             with m.State("IDLE"):
                 m.d.comb += [self.running_o.eq(0), self.follow_o.eq(1)]
@@ -249,6 +250,7 @@ class Sequencer(wiring.Component):
         group = Signal(config.groups + padding, init=1)
         word = Signal(range(group_words)) if group_words > 1 else Const(0, 1)
         is_group_end = word == group_words - 1
+        is_next_last = group[-1] & (word == group_words - 2) if group_words > 1 else group[-2]
         primed = Signal()
         with m.State("WEIGHTS"):
             m.d.comb += [
@@ -257,43 +259,42 @@ class Sequencer(wiring.Component):
                 self.prime_o.eq(~primed),
                 self.address_step_o.eq(1),
             ]
-            m.d.sync += primed.eq(1)
+            m.d.sync += [primed.eq(1), self.gather_o.eq(is_next_last)]
             if group_words > 1:
                 m.d.sync += word.eq(Mux(is_group_end, 0, word + 1))
             with m.If(is_group_end):
                 m.d.sync += group.eq(group.rotate_left(1))
                 with m.If(group[-1]):
-                    m.d.comb += self.gather_o.eq(1)
-                    m.d.sync += primed.eq(0)
+                    m.d.sync += [primed.eq(0), self.gather_o.eq(self.pixel_end_i)]
                     m.next = "STREAM"
         with m.State("STREAM"):
             m.d.comb += [
                 self.read_en_o.eq(1),
                 self.stream_o.eq(1),
                 self.count_o.eq(1),
-                self.gather_o.eq(self.pixel_end_i),
                 self.address_step_o.eq(1),
             ]
+            m.d.sync += self.gather_o.eq(self.will_pixel_end_i & ~self.end_i)
             with m.If(self.end_i):
                 m.d.comb += self.fetch_o.eq(1)
                 m.next = "FETCH"
 
     def _build_store(self, m: Module) -> None:
         # The buffer is read a cycle ahead of the write, so the feeder's counters are one word ahead
-        # of the address: digit 0 means that the word being written is its pixel's last.
+        # of the address: behind a pixel's end the word being written is its pixel's last.
         finished = Signal()
         is_repeat = self.flags_i[0]
         with m.State("STORE_PRIME"):
             m.d.comb += self.prime_o.eq(1)
+            m.d.sync += self.gather_o.eq(1)
             m.next = "STORE_FIRST"
         with m.State("STORE_FIRST"):
             m.d.comb += [
-                self.gather_o.eq(1),
                 self.buffer_en_o.eq(1),
                 self.count_o.eq(1),
                 self.hold_pixel_o.eq(is_repeat),
             ]
-            m.d.sync += finished.eq(self.end_i)
+            m.d.sync += [finished.eq(self.end_i), self.gather_o.eq(self.pixel_end_i)]
             m.next = "STORE"
         with m.State("STORE"):
             m.d.comb += [
@@ -301,10 +302,12 @@ class Sequencer(wiring.Component):
                 self.buffer_en_o.eq(1),
                 self.count_o.eq(1),
                 self.hold_pixel_o.eq(is_repeat),
-                self.gather_o.eq(self.first_digit_i),
                 self.address_step_o.eq(1),
             ]
-            m.d.sync += finished.eq(self.end_i)
+            m.d.sync += [
+                finished.eq(self.end_i),
+                self.gather_o.eq(self.pixel_end_i & ~finished),
+            ]
             with m.If(finished):
                 m.d.comb += self.fetch_o.eq(1)
                 m.next = "FETCH"

@@ -1,6 +1,5 @@
 """The program itself: finding verbs, reporting failures, interruption."""
 
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -64,7 +63,7 @@ def test_verbose_shows_the_trace_before_the_line(
 
 def test_an_interruption_is_one_line(systolic: Systolic, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: object) -> None:
-        signal.raise_signal(signal.SIGINT)
+        raise KeyboardInterrupt  # what Ctrl-C does where the shell has not switched it off
 
     monkeypatch.setattr(commands, "to_program", interrupted)
     outcome = systolic("compile", "digits")

@@ -95,8 +95,8 @@ class Machine:
         return {
             "word_i": self.word,
             "pixel_end_i": is_pixel_end,
+            "will_pixel_end_i": (0 if is_pixel_end else self.digit + 1) == self.digits - 1,
             "end_i": is_pixel_end and self.count == 1,
-            "first_digit_i": self.digit == 0,
             "flags_i": self.instruction.encode() >> 3 & 3,
             "drain_busy_i": self.drain_left > 0,
         }
