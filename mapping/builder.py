@@ -27,6 +27,7 @@ from mapping.ops import (
     Node,
     Pad,
     Padding,
+    RequantizeFixed,
     RequantizeOnnx,
     RequantizeTflite,
     Reshape,
@@ -205,6 +206,24 @@ class Value:
             RequantizeOnnx(
                 inputs=(self.node_id,), name=name, element=element, clamp_min=clamp_min,
                 clamp_max=clamp_max, scale=np.atleast_1d(np.asarray(scale)),
+            )
+        )  # fmt: skip
+
+    def requantize_fixed(
+        self,
+        multiplier: int,
+        element: ActType = INT8,
+        *,
+        round_constant: int = 0,
+        clamp: tuple[int, int] | None = None,
+        name: str = "",
+    ) -> "Value":
+        """Append a :class:`RequantizeFixed`; no clamp means the type's own range."""
+        clamp_min, clamp_max = clamp or (element.q_min, element.q_max)
+        return self._builder.append(
+            RequantizeFixed(
+                inputs=(self.node_id,), name=name, element=element, clamp_min=clamp_min,
+                clamp_max=clamp_max, multiplier=multiplier, round_constant=round_constant,
             )
         )  # fmt: skip
 

@@ -8,9 +8,12 @@ from mapping.errors import ScratchpadError
 from mapping.graph import Graph
 from mapping.lowering.by_block import by_block
 from mapping.lowering.fuse import fuse, stored_values
+from mapping.lowering.host_reshape import reshape_on_host
 from mapping.lowering.lower import LoweredLayer, lower
+from mapping.ops import TensorType
 from mapping.program import LayerRecord, Packing, Program, Slot, StoredTensor
 from mapping.program.data import MAX_SLOTS
+from mapping.pruning.prune import prune as without_dead_channels
 from mapping.report import break_down
 from mapping.scheduling.border import BorderMemory
 from mapping.scheduling.emit import LayerEmitter
@@ -38,6 +41,7 @@ def compile_network(
     name: str = "network",
     keep_all: bool = False,
     slots: SlotCount = "auto",
+    prune: bool = True,
 ) -> Program:
     """Compile a network.
 
@@ -50,11 +54,15 @@ def compile_network(
     name : str
         Name for the program.
     keep_all : bool
-        Give every stored tensor words of its own, so that all can be read after a run.
+        Give every stored tensor words of its own and all its channels, so that all can be read
+        after a run.
     slots : 1, 2 or "auto"
         How many inputs and outputs have memory, see :class:`mapping.program.Slot`: with two, the
         host transfers while a run is at work. ``"auto"`` gives two where they fit; the program says
         by how much they do not.
+    prune : bool
+        Remove channels that no output depends on, see :func:`mapping.pruning.prune.prune`; not
+        with ``keep_all``.
 
     Returns
     -------
@@ -74,11 +82,15 @@ def compile_network(
     """
     if slots not in (1, MAX_SLOTS, "auto"):
         raise ValueError(f"slots must be 1, {MAX_SLOTS} or 'auto', not {slots!r}")
+    whole = graph.types
+    if prune and not keep_all:
+        graph = without_dead_channels(graph)
+    graph = reshape_on_host(graph)
     fused = fuse(graph, config)
     stored = stored_values(graph, fused)
     layers = lower(graph, fused, stored, config)
     refusals: list[ScratchpadError] = []
-    for backend in _backends(graph, layers, stored, config):
+    for backend in _backends(graph, whole, layers, stored, config):
         try:
             return _with_slots(backend, slots, name, keep_all=keep_all)
         except ScratchpadError as error:
@@ -87,12 +99,16 @@ def compile_network(
 
 
 def _backends(
-    graph: Graph, layers: Sequence[LoweredLayer], stored: frozenset[int], config: ArrayConfig
+    graph: Graph,
+    whole: Sequence[TensorType],
+    layers: Sequence[LoweredLayer],
+    stored: frozenset[int],
+    config: ArrayConfig,
 ) -> Iterator["_Backend"]:
     """Ways to go on, the fastest first: packed inputs are larger, and may not fit."""
     for choices in ((KERNEL_ROWS, WHOLE_KERNEL), (KERNEL_ROWS,), ()):
         packed, packings = choose_packings(graph, layers, stored, config, choices=choices)
-        yield _Backend(graph, packed, packings, stored, config)
+        yield _Backend(graph, whole, packed, packings, stored, config)
         if not packings:
             return
 
@@ -133,18 +149,25 @@ class _Scheduled:
 
 
 class _Backend:
-    """The passes after lowering, for one choice of packed inputs."""
+    """The passes after lowering, for one choice of packed inputs.
+
+    ``whole`` are the types that the network's values had before anything was removed or reshaped.
+    """
 
     def __init__(
         self,
         graph: Graph,
+        whole: Sequence[TensorType],
         layers: Sequence[LoweredLayer],
         packings: Mapping[int, Packing],
         stored: frozenset[int],
         config: ArrayConfig,
     ) -> None:
         self.graph, self.layers, self.stored, self.config = graph, layers, stored, config
+        self.whole = whole
         self.unplaced = plan_storage(graph, layers, packings)
+        for value in graph.input_ids:
+            self.unplaced[value] = replace(self.unplaced[value], shape=whole[value].shape)
         # They depend on whether a border is written, but not on where anything lies.
         self.choices: dict[tuple[int, bool], _Choice] = {}
 
@@ -180,7 +203,7 @@ class _Backend:
             instruction_count=count,
             slots=tuple(map(self._slot, entries, places)),
             slot_deficit_bytes=0,
-            layers=tuple(_record(layer, places[0], config) for layer in scheduled),
+            layers=tuple(self._record(layer, places[0]) for layer in scheduled),
             tensors=tuple(places[0].values()),
         )
 
@@ -234,34 +257,42 @@ class _Backend:
         tensor = tensors[output_base(self.graph, value, self.stored)]
         return replace(tensor, node=value, shape=self.graph.types[value].shape)
 
+    def _record(self, scheduled: _Scheduled, tensors: Places) -> LayerRecord:
+        layer, code, choice = scheduled.layer, scheduled.code[0], scheduled.choice
+        config = self.config
+        ends = [program_cycles(part, config)[-1] for part in scheduled.distinct_code]
+        # One cycle model, used twice; and slots differ in addresses only.
+        assert all(end.cycle == choice.cycles and end == ends[0] for end in ends)
+        digits = max(config.digits(operand.view.element.bits) for operand in layer.operands)
+        rate = config.rows * config.cols / digits
+        shapes = {
+            source.piece.value: tensors[source.piece.value].shape for source in layer_sources(layer)
+        }
+        return LayerRecord(
+            name=layer.name,
+            op=layer.op,
+            output=layer.output,
+            in_shapes=tuple(shapes.values()),
+            out_shape=layer.out_shape,
+            macs=layer.macs,
+            instructions=len(code),
+            cycles=choice.cycles,
+            busy_cycles=ends[0].busy_cycles,
+            utilisation=layer.macs / (rate * choice.cycles),
+            bound=break_down(code, config).bound,
+            tiling=str(choice.tiling),
+            pruned_inputs=sum(map(self._pruned, shapes)),
+            pruned_outputs=self._pruned(layer.output),
+        )
+
+    def _pruned(self, value: int) -> int:
+        """Channels that a value has no more; inputs may be reshaped, but are whole."""
+        if value in self.graph.input_ids:
+            return 0
+        return self.whole[value].channels - self.graph.types[value].channels
+
 
 def _ways(layer: LoweredLayer, config: ArrayConfig) -> list[LoweredLayer]:
     """A layer as it is and, where that is the same, by block."""
     other = by_block(layer, config)
     return [layer] if other is None else [layer, other]
-
-
-def _record(scheduled: _Scheduled, tensors: Places, config: ArrayConfig) -> LayerRecord:
-    layer, code, choice = scheduled.layer, scheduled.code[0], scheduled.choice
-    ends = [program_cycles(part, config)[-1] for part in scheduled.distinct_code]
-    # One cycle model, used twice; and slots differ in addresses only.
-    assert all(end.cycle == choice.cycles and end == ends[0] for end in ends)
-    digits = max(config.digits(operand.view.element.bits) for operand in layer.operands)
-    rate = config.rows * config.cols / digits
-    shapes = {
-        source.piece.value: tensors[source.piece.value].shape for source in layer_sources(layer)
-    }
-    return LayerRecord(
-        name=layer.name,
-        op=layer.op,
-        output=layer.output,
-        in_shapes=tuple(shapes.values()),
-        out_shape=layer.out_shape,
-        macs=layer.macs,
-        instructions=len(code),
-        cycles=choice.cycles,
-        busy_cycles=ends[0].busy_cycles,
-        utilisation=layer.macs / (rate * choice.cycles),
-        bound=break_down(code, config).bound,
-        tiling=str(choice.tiling),
-    )

@@ -28,6 +28,7 @@ from mapping.ops import (
     MaxPool2d,
     Node,
     Pad,
+    RequantizeFixed,
     RequantizeOnnx,
     RequantizeTflite,
     Reshape,
@@ -39,8 +40,8 @@ Json = Any  # what json.loads gives: not checked yet
 NODE_KINDS: Final[dict[str, type[Node]]] = {
     kind.KIND: kind
     for kind in (
-        Input, Conv2d, MatMul, Add, RequantizeTflite, RequantizeOnnx, Clamp, Lut, MaxPool2d,
-        AvgPool2d, GlobalAvgPool, Concat, Reshape, Pad,
+        Input, Conv2d, MatMul, Add, RequantizeTflite, RequantizeOnnx, RequantizeFixed, Clamp, Lut,
+        MaxPool2d, AvgPool2d, GlobalAvgPool, Concat, Reshape, Pad,
     )
 }  # fmt: skip
 MAX_AXES: Final = 4  # a convolution's weights

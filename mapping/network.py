@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from mapping.file_format import FileFormat, write_whole
 from mapping.graph import Graph
 from mapping.graph_codec import decode_graph, encode_graph
+from mapping.host_ends import HostEnds
 from mapping.json_records import RecordReader
 from mapping.ops import ActType
 
@@ -80,10 +81,13 @@ class Network:
         The integers.
     info : NetworkInfo
         Their meaning.
+    ends : HostEnds
+        What the host does before and after.
     """
 
     graph: Graph
     info: NetworkInfo = field(default_factory=NetworkInfo)
+    ends: HostEnds = field(default_factory=HostEnds)
 
     def quantize_input(self, values: ArrayLike) -> NDArray[np.int64]:
         """Real values as the first input's integers: nearest (ties to even), held to its range.
@@ -151,16 +155,22 @@ def load_network(path: str | os.PathLike[str]) -> Network:
 def to_bytes(network: Network) -> bytes:
     """Contents of a network's file; equal networks give equal bytes with one zlib version."""
     graph, arrays = encode_graph(network.graph)
-    return FORMAT.pack({"info": asdict(network.info), "graph": graph}, arrays)
+    description = {"info": asdict(network.info), "graph": graph}
+    if network.ends != HostEnds():
+        description["ends"] = asdict(network.ends)
+    return FORMAT.pack(description, arrays)
 
 
 def from_bytes(contents: bytes) -> Network:
     """Network of a file's contents; :exc:`ValueError` says in one line what is wrong with them."""
     description, arrays = FORMAT.unpack(contents)
     reader = RecordReader(NetworkFileError)
-    parts = reader.as_object(description, ("info", "graph"), "the description")
+    has_ends = isinstance(description, dict) and "ends" in description
+    names = ("info", "graph", "ends") if has_ends else ("info", "graph")
+    parts = reader.as_object(description, names, "the description")
     info = reader.record(NetworkInfo, parts["info"], "info")
-    return Network(decode_graph(parts["graph"], arrays), info)
+    ends = reader.record(HostEnds, parts["ends"], "ends") if has_ends else HostEnds()
+    return Network(decode_graph(parts["graph"], arrays), info, ends)
 
 
 def _is_number(value: object) -> bool:

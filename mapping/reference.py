@@ -30,6 +30,7 @@ from mapping.ops import (
     Node,
     Pad,
     Padding,
+    RequantizeFixed,
     RequantizeOnnx,
     RequantizeTflite,
     Reshape,
@@ -37,7 +38,8 @@ from mapping.ops import (
 )
 from mapping.ops.types import ACC_MAX, ACC_MIN
 from mapping.ops.window import Window
-from systolic.spec.arithmetic import requantize_onnx, requantize_tflite
+from systolic.spec.arithmetic import requantize_hardware, requantize_onnx, requantize_tflite
+from systolic.spec.rounding import Rounding
 
 CHUNK_IMAGES: Final = 32
 Tensor = NDArray[np.int64]
@@ -211,6 +213,14 @@ def _requantize_tflite(node: RequantizeTflite, operands: Operands, types: Types)
 @evaluate.register
 def _requantize_onnx(node: RequantizeOnnx, operands: Operands, types: Types) -> Tensor:
     rounded = requantize_onnx(operands[0], node.scale)
+    return np.clip(rounded + node.element.zero_point, node.clamp_min, node.clamp_max)
+
+
+@evaluate.register
+def _requantize_fixed(node: RequantizeFixed, operands: Operands, types: Types) -> Tensor:
+    rounded = requantize_hardware(
+        operands[0], 0, node.multiplier, node.round_constant, Rounding.TFLITE
+    )
     return np.clip(rounded + node.element.zero_point, node.clamp_min, node.clamp_max)
 
 

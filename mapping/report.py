@@ -101,9 +101,10 @@ def layer_lines(program: ProgramData) -> Iterator[str]:
     )
     for layer in program.layers:
         shape = "x".join(map(str, layer.out_shape))
+        pruned = f"; pruned {layer.pruned_text}" if layer.pruned_text else ""
         yield (
             f"{layer.name[:24]:<24} {shape:>12} {layer.macs:>12,} {layer.cycles:>10,} "
-            f"{layer.busy_cycles:>10,} {layer.utilisation:>6.1%}  {layer.bound}"
+            f"{layer.busy_cycles:>10,} {layer.utilisation:>6.1%}  {layer.bound}{pruned}"
         )
     busy = sum(layer.busy_cycles for layer in program.layers)
     yield f"{'total':<24} {'':>12} {program.macs:>12,} {program.cycles:>10,} {busy:>10,}"

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -118,14 +119,14 @@ def check_program(
     )
 
 
-def count_right(scores: NDArray[np.int64], labels: NDArray[np.uint8]) -> int:
+def count_right(scores: NDArray[Any], labels: NDArray[np.integer]) -> int:
     """How many images got their highest score (the first of equal ones) at their label.
 
     Parameters
     ----------
-    scores : ndarray of int64, shape (n, classes)
+    scores : ndarray of numbers, shape (n, classes)
         A classifier's output.
-    labels : ndarray of uint8, shape (n,)
+    labels : ndarray of int, shape (n,)
         The right classes.
     """
     return int(np.count_nonzero(scores.argmax(axis=1) == labels))

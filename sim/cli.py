@@ -22,7 +22,6 @@ from mapping.cli.main import verbose_option
 from mapping.cli.subject import (
     ALIASES,
     config_option,
-    load_inputs,
     load_subject,
     to_program,
 )
@@ -34,7 +33,7 @@ from sim.board.run import Target, find_device, program_for, run_on_device
 from sim.check import CheckReport, Outputs, check_program, count_right
 from sim.compiled import CompilerError, NetlistError, SimulationTimeout, YosysError
 from sim.functional import FunctionalSimulator, SimulationError
-from sim.inputs import Batch, check_batch, held_out_digits, random_batch
+from sim.inputs import Batch, check_batch, held_out_digits, random_batch, user_batch
 from sim.rtl import RtlError, RtlSimulator
 from sim.runner import Simulator, run_network
 
@@ -51,6 +50,7 @@ class Options:
     simulator: Kind
     images: int | None
     inputs: tuple[str, ...]
+    labels: str | None
     vcd: Path | None
     vcd_depth: int
     clock_mhz: float | None
@@ -83,9 +83,11 @@ class Options:
     "--input",
     "inputs",
     multiple=True,
-    metavar="FILE.npy",
-    help="Integers of shape (n, ...) to run on; once per input of the network.",
+    metavar="FILE",
+    help="An .npy file of shape (n, ...) to run on; once per input of the network. Or an .npz file "
+    "with x and, for the accuracy, y.",
 )
+@click.option("--labels", metavar="FILE.npy", help="The inputs' right classes: print the accuracy.")
 @click.option(
     "--vcd",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -159,8 +161,11 @@ def run_command(subject: str, config_name: str | None, **options: object) -> Non
 def _choose_batch(
     loaded: Network | Program, program: Program, name: str, options: Options
 ) -> Batch:
+    if options.labels is not None and not options.inputs:
+        raise click.UsageError("--labels needs --input")
     if options.inputs:
-        batch = Batch(load_inputs(options.inputs), None, f"images of {', '.join(options.inputs)}")
+        network = loaded if isinstance(loaded, Network) else None
+        batch = user_batch(network, options.inputs, options.labels)
         with reported(ValueError):
             check_batch(program, batch.inputs)
     elif isinstance(loaded, Network) and name in network_names():
@@ -259,7 +264,8 @@ def _show_checks(loaded: Network | Program, report: CheckReport, batch: Batch) -
         )
     if batch.labels is None or not isinstance(loaded, Network):
         return
-    right = count_right(report.outputs[0], batch.labels)
+    scores = loaded.ends.finish(report.outputs)[0]
+    right = count_right(scores.reshape(len(scores), -1), batch.labels)
     known = loaded.info.float_accuracy
     before = f"; {known:.1%} in float, before quantization" if known is not None else ""
     facts(accuracy=f"{right / report.images:.1%} ({right:,} of {report.images:,}{before})")

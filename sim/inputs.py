@@ -1,13 +1,18 @@
 """What a network is run on: the user's files, labelled images of its own, or random values."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mapping.cli.failure import Failure
+from mapping.cli.subject import load_archive, load_inputs
 from mapping.network import Network
 from mapping.networks import load_digits_images
+from mapping.ops import ActType
 from mapping.program import Program
 
 RANDOM_SEED: Final = 0
@@ -22,14 +27,14 @@ class Batch:
     ----------
     inputs : tuple of ndarray of int, shape (n, ...)
         Values q, one batch per input of the network.
-    labels : ndarray of uint8, shape (n,), or None
+    labels : ndarray of int, shape (n,), or None
         The right classes, if known.
     source : str
         Where they come from, for the user.
     """
 
     inputs: tuple[NDArray[Any], ...]
-    labels: NDArray[np.uint8] | None
+    labels: NDArray[np.integer] | None
     source: str
 
     def first(self, count: int | None) -> "Batch":
@@ -58,6 +63,62 @@ def random_batch(program: Program, images: int = RANDOM_IMAGES) -> Batch:
     return Batch(
         arrays, None, f"random images (seed {RANDOM_SEED}), as no labelled ones come with it"
     )
+
+
+def user_batch(network: Network | None, inputs: Sequence[str], labels: str | None) -> Batch:
+    """Inputs in the user's files, as the network takes them.
+
+    Parameters
+    ----------
+    network : Network or None
+        If known, real numbers are quantized for inputs that take them, and images that are only
+        shaped otherwise are reshaped.
+    inputs : sequence of str
+        One ``.npy`` file per input; or one ``.npz`` file with the inputs as ``x`` and, perhaps, the
+        right classes as ``y``.
+    labels : str or None
+        An ``.npy`` file with the right classes.
+
+    Raises
+    ------
+    Failure
+        If a file does not hold what it should.
+    """
+    classes: NDArray[Any] | None = None
+    if len(inputs) == 1 and inputs[0].endswith(".npz"):
+        archive = load_archive(inputs[0])
+        if "x" not in archive:
+            raise Failure(f"{inputs[0]}: must hold an array x, and may hold y")
+        arrays, classes = (archive["x"],), archive.get("y")
+    else:
+        arrays = load_inputs(tuple(inputs))
+    if labels is not None:
+        (classes,) = load_inputs((labels,))
+    if network is not None and len(arrays) == len(network.graph.input_ids):
+        arrays = tuple(_fit(network, index, array) for index, array in enumerate(arrays))
+    if classes is not None:
+        classes = _check_classes(classes, len(arrays[0]) if arrays[0].ndim else 0)
+    return Batch(arrays, classes, f"images of {', '.join(inputs)}")
+
+
+def _fit(network: Network, index: int, array: NDArray[Any]) -> NDArray[Any]:
+    """One input as integers in the network's shape, where that is only a matter of form."""
+    tensor = network.graph.types[network.graph.input_ids[index]]
+    if array.ndim > 1 and prod(array.shape[1:]) == tensor.elements:
+        array = array.reshape(len(array), *tensor.shape)
+    end = network.ends.inputs[index] if network.ends.inputs else None
+    if end is None or array.dtype.kind != "f":
+        return array
+    assert isinstance(tensor.element, ActType)  # an input holds nothing else
+    return end.quantize(array, tensor.element.q_min, tensor.element.q_max)
+
+
+def _check_classes(classes: NDArray[Any], images: int) -> NDArray[Any]:
+    if classes.shape != (images,) or classes.dtype.kind not in "iu":
+        raise Failure(
+            f"labels must be {images} integers, not {classes.dtype} of shape {classes.shape}"
+        )
+    return classes
 
 
 def check_batch(program: Program, inputs: tuple[NDArray[Any], ...]) -> None:

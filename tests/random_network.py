@@ -28,6 +28,7 @@ from mapping.ops import (
     Node,
     Pad,
     Padding,
+    RequantizeFixed,
     RequantizeOnnx,
     RequantizeTflite,
     Reshape,
@@ -35,7 +36,7 @@ from mapping.ops import (
     Weighted,
 )
 from mapping.reference import Tensor, evaluate
-from systolic.spec.rounding import Rounding
+from systolic.spec.rounding import FRACTION_BITS, Rounding
 
 CALIBRATION_IMAGES = 16
 LAYER_MACS = 2000
@@ -146,6 +147,14 @@ class _Draft:
                 RequantizeOnnx(
                     inputs=inputs, element=element, clamp_min=clamp_min, clamp_max=clamp_max,
                     scale=scale.astype(np.float32),
+                )
+            )  # fmt: skip
+        if scale.size == 1 and self.choices.integer(0, 3) == 3:
+            return self.append(
+                RequantizeFixed(
+                    inputs=inputs, element=element, clamp_min=clamp_min, clamp_max=clamp_max,
+                    multiplier=int(scale[0] * (1 << FRACTION_BITS)),
+                    round_constant=(1 << self.choices.integer(0, 16)) >> 1,
                 )
             )  # fmt: skip
         mantissa, exponent = np.frexp(scale)

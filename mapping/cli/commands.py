@@ -53,6 +53,7 @@ clock_option = click.option(
     help="Memory for how many inputs and outputs: with 2, one is transferred while the other runs; "
     "auto takes 2 where they fit.",
 )
+@click.option("--no-prune", is_flag=True, help="Keep channels that no result depends on.")
 @clock_option
 @verbose_option
 def compile_command(
@@ -60,6 +61,7 @@ def compile_command(
     config_name: str | None,
     target: Path | None,
     slots: str,
+    no_prune: bool,
     clock_mhz: float | None,
 ) -> None:
     """Compile NETWORK to a program, and show what it takes."""
@@ -69,7 +71,7 @@ def compile_command(
     if target is not None and not target.parent.is_dir():
         raise click.UsageError(f"the folder of {target} does not exist")
     counts: dict[str, SlotCount] = {"1": 1, "2": 2, "auto": "auto"}
-    program = to_program(subject, network, config_name, counts[slots])
+    program = to_program(subject, network, config_name, counts[slots], prune=not no_prune)
     show_program(program, clock_mhz)
     if target is not None:
         with reported(OSError, ProgramError):
@@ -111,14 +113,17 @@ def info_command(subject: str | None) -> None:
 
 def show_program(program: Program, clock_mhz: float | None) -> None:
     """Print a program's layers, cycles and memory."""
+    pruned = [layer.pruned_text for layer in program.layers]
     layers = table(
         f"{program.name} on {program.config}",
         "<layer", "output", "MACs", "instr.", "cycles", "busy", "util.", "<bound by",
+        *(["<pruned"] if any(pruned) else []),
     )  # fmt: skip
-    for layer in program.layers:
+    for layer, text in zip(program.layers, pruned, strict=True):
         layers.add_row(
             layer.name, shape_text(layer.out_shape), f"{layer.macs:,}", f"{layer.instructions:,}",
             f"{layer.cycles:,}", f"{layer.busy_cycles:,}", f"{layer.utilisation:.1%}", layer.bound,
+            *([text] if any(pruned) else []),
         )  # fmt: skip
     layers.add_section()
     layers.add_row(
@@ -164,6 +169,7 @@ def _show_network(network: Network) -> None:
         labels=", ".join(info.labels) or "-",
         outputs=", ".join(f"node {index}" for index in graph.outputs),
         weights=f"{graph.total_weights:,}",
+        host=str(network.ends),
         scale=f"{info.input_scale:g} per step of the input",
     )
     if info.float_accuracy is not None:

@@ -99,7 +99,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return end.exit_code
     except click.UsageError as error:
         path = error.ctx.command_path if error.ctx is not None else "systolic"
-        return _report(session, f"{error.format_message()} (see {path} --help)", USAGE)
+        usage = " ".join(error.format_message().split())
+        return _report(session, f"{usage} (see {path} --help)", USAGE)
     except Failure as error:
         return _report(session, str(error), FAILED)
     except (KeyboardInterrupt, click.Abort):
@@ -115,8 +116,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _report(session: Session, message: str, status: int) -> int:
-    """Write one line, after the trace if it is wanted, and return the status."""
+    """Write the message, mostly one line, after the trace if it is wanted; return the status."""
     if session.verbose:
         traceback.print_exc()
-    click.echo(f"systolic: {' '.join(message.split())}", err=True)
+    click.echo(f"systolic: {message}", err=True)
     return status

@@ -1,6 +1,8 @@
 """What a user names on the command line: networks, programs and configurations."""
 
 import json
+import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -15,6 +17,12 @@ from mapping.cli.display import busy
 from mapping.cli.failure import Failure, reported
 from mapping.compiler import SlotCount, compile_network
 from mapping.errors import MappingError, ProgramError
+from mapping.importers.tflite import (
+    TfliteError,
+    UnsupportedModelError,
+    has_identifier,
+    load_tflite,
+)
 from mapping.network import Network, NetworkFileError, load_network
 from mapping.networks import load_included, network_names
 from mapping.presets import DEFAULT_PRESET, PRESETS
@@ -24,6 +32,8 @@ from systolic.spec.config import ArrayConfig, ConfigError
 
 ALIASES: Final = {"digits": "digits_int8"}
 CONFIG_MAX_BYTES: Final = 1 << 16
+ARCHIVE_MAX_BYTES: Final = 1 << 30
+MAX_PROBLEMS_SHOWN: Final = 40
 
 
 def config_option(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -77,7 +87,28 @@ def load_subject(text: str) -> Network | Program:
             return load_network(path)
         if magic == program_file.FORMAT.magic:
             return Program.load(path)
-    raise Failure(f"{path}: neither a network nor a program file (its first bytes are {magic!r})")
+    if has_identifier(magic):
+        return _load_tflite(path)
+    raise Failure(
+        f"{path}: neither a network, a TensorFlow Lite nor a program file "
+        f"(its first bytes are {magic!r})"
+    )
+
+
+def _load_tflite(path: Path) -> Network:
+    """Import a model; everything that is not supported gets a line."""
+    try:
+        with reported(OSError):
+            return load_tflite(path)
+    except UnsupportedModelError as error:
+        count = len(error.problems)
+        lines = [f"{path}: {count} thing{'s are' if count > 1 else ' is'} not supported:"]
+        lines += [f"  {problem}" for problem in error.problems[:MAX_PROBLEMS_SHOWN]]
+        if count > MAX_PROBLEMS_SHOWN:
+            lines.append(f"  and {count - MAX_PROBLEMS_SHOWN} more")
+        raise Failure("\n".join(lines)) from error
+    except TfliteError as error:
+        raise Failure(f"{path}: {error}") from error
 
 
 def _existing(text: str, otherwise: str) -> Path:
@@ -90,7 +121,12 @@ def _existing(text: str, otherwise: str) -> Path:
 
 
 def to_program(
-    subject: Network | Program, name: str, config_name: str | None, slots: SlotCount = "auto"
+    subject: Network | Program,
+    name: str,
+    config_name: str | None,
+    slots: SlotCount = "auto",
+    *,
+    prune: bool = True,
 ) -> Program:
     """Program of a subject: compiled, or checked to be for the configuration that is named.
 
@@ -104,6 +140,8 @@ def to_program(
         How the user named a configuration.
     slots : 1, 2 or "auto"
         Slots to compile a network with.
+    prune : bool
+        Whether to remove channels that no result depends on.
 
     Raises
     ------
@@ -114,7 +152,7 @@ def to_program(
         config = load_config(config_name or DEFAULT_PRESET)
         title = subject.info.name or Path(name).stem
         with busy(f"compiling {title}"), reported(MappingError, about=title):
-            return compile_network(subject.graph, config, name=title, slots=slots)
+            return compile_network(subject.graph, config, name=title, slots=slots, prune=prune)
     if config_name is not None:
         check_config(subject, name, load_config(config_name), config_name)
     return subject
@@ -152,6 +190,27 @@ def load_inputs(paths: tuple[str, ...]) -> tuple[NDArray[Any], ...]:
             raise Failure(f"{text}: must hold one array (.npy), not several")
         arrays.append(cast("NDArray[Any]", array))
     return tuple(arrays)
+
+
+def load_archive(text: str) -> dict[str, NDArray[Any]]:
+    """Arrays of an ``.npz`` file by name; nothing in them is ever executed.
+
+    Raises
+    ------
+    click.UsageError
+        If the file is missing.
+    Failure
+        If it is no such file, or its arrays together take more than 1 GiB.
+    """
+    path = _existing(text, "an .npz file")
+    kinds = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
+    with reported(*kinds, about=text):
+        with zipfile.ZipFile(path) as archive:
+            total = sum(member.file_size for member in archive.infolist())
+        if total > ARCHIVE_MAX_BYTES:
+            raise Failure(f"{text}: its arrays must take at most 1 GiB, not {total:,} bytes")
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: np.asarray(arrays[name]) for name in arrays.files}
 
 
 def config_json(config: ArrayConfig) -> str:

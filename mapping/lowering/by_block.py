@@ -6,7 +6,8 @@ tiles of one block, each streamed over few pixels, the tiles of one block then s
 global average pool has one pixel; this cuts its instructions to a fraction.
 
 The words stay where they are: pixel (y, x) of block b becomes pixel ``(y, x * blocks + b)`` of an
-image with ``rows`` channels.
+image with ``rows`` channels. If the last block is a broken one, its rows without a channel take
+part: they hold anything, before and after, and nobody looks at them.
 """
 
 from dataclasses import replace
@@ -32,14 +33,17 @@ def by_block(layer: LoweredLayer, config: ArrayConfig) -> LoweredLayer | None:
     Returns
     -------
     LoweredLayer or None
-        None if there is one block only or a broken one, if channels differ in weights or
-        requantization, or if pixels of the result and of an operand do not follow each other alike.
+        None if there is one block only, if channels differ in weights or requantization, if
+        pixels of the result and of an operand do not follow each other alike, or if rows without a
+        channel might overflow an accumulator.
     """
     height, width, channels = layer.out_shape
-    blocks, broken = divmod(channels, config.rows)
-    if blocks < 2 or broken or layer.is_flat or layer.epilogue.pool is not None:
+    blocks = -(-channels // config.rows)
+    if blocks < 2 or layer.is_flat or layer.epilogue.pool is not None:
         return None
     if not (_is_uniform(layer.requantization) and all(map(_is_alike, layer.operands))):
+        return None
+    if channels % config.rows and not _holds_anything(layer, config):
         return None
     if layer.grid[1] > 1 and any(operand.stride[1] > 1 for operand in layer.operands):
         return None
@@ -68,6 +72,16 @@ def _is_alike(operand: Operand) -> bool:
     is_diagonal = operand.groups == operand.view.channels and operand.weights.shape[1] == 1
     one_weight = bool(np.all(operand.weights == operand.weights[:, :, :1]))
     return is_diagonal and one_weight and len(operand.view.pieces) == 1
+
+
+def _holds_anything(layer: LoweredLayer, config: ArrayConfig) -> bool:
+    """Whether accumulators can take whatever lies in rows without a channel, digits all ones."""
+    most = sum(
+        int(np.abs(operand.weights[:, :, 0]).sum())
+        * ((1 << config.digits(operand.view.element.bits) * config.digit_bits) - 1)
+        for operand in layer.operands
+    )
+    return most < 1 << config.acc_bits - 1
 
 
 def _operand(operand: Operand, blocks: int, rows: int) -> Operand:

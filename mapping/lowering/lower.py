@@ -29,6 +29,7 @@ from mapping.ops import (
     MatMul,
     MaxPool2d,
     Node,
+    RequantizeFixed,
     RequantizeOnnx,
     RequantizeTflite,
     Reshape,
@@ -284,7 +285,7 @@ def _assemble(
     kinds = [graph.nodes[node_id].KIND for node_id in layer.nodes]
     return LoweredLayer(
         name,
-        "+".join(kind.removesuffix("_tflite").removesuffix("_onnx") for kind in kinds),
+        "+".join("requantize" if kind.startswith("requantize") else kind for kind in kinds),
         layer.output,
         operands,
         grid,
@@ -315,6 +316,8 @@ def _requantization(
             case RequantizeOnnx():
                 multiplier = hardware_parameters_onnx(node.scale, bounds.magnitude)
                 constant = zeros
+            case RequantizeFixed():
+                multiplier, constant = node.multiplier, node.round_constant
             case _ if isinstance(anchor, AvgPool2d | GlobalAvgPool):
                 multiplier, constant = hardware_parameters_average(len(operand.taps))
             case _:

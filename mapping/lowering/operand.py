@@ -85,58 +85,63 @@ def grid_taps(
     return np.stack([y * dilation[0] - pad.top, x * dilation[1] - pad.left], axis=1)
 
 
-def pack_operand(operand: Operand, grid: tuple[int, int], *, rows_only: bool) -> Operand:
+def pack_operand(
+    operand: Operand, grid: tuple[int, int], image: tuple[int, int], *, rows_only: bool
+) -> tuple[Operand, Packing]:
     """The operand as it is after the host has packed taps into channels.
 
     Parameters
     ----------
     operand : Operand
-        A regular kernel over one whole input, without groups.
+        A regular kernel over one whole input, perhaps with a border, without groups.
     grid : tuple of int
         Height and width of the layer's output before pooling.
+    image : tuple of int
+        Height and width of the input, without any border.
     rows_only : bool
         Pack only the taps of a kernel's row, which needs less memory.
+
+    Returns
+    -------
+    Operand
+        Reads the packed input.
+    Packing
+        What the host has to do.
     """
     assert operand.kernel is not None
-    packing = packing_of(operand, grid, rows_only=rows_only)
-    (kernel_h, kernel_w), depth = operand.kernel, operand.weights.shape[1]
-    piece = operand.view.pieces[0]
-    if rows_only:
-        top, bottom = packing.pad.top, packing.pad.bottom
-        height, taps, packed = operand.view.height + top + bottom, kernel_h, kernel_w
-    else:
-        height, taps, packed = grid[0], 1, kernel_h * kernel_w
-    channels = packed * depth
-    view = replace(
-        operand.view, height=height, width=grid[1], pieces=(Piece(piece.value, channels),)
-    )
-    return Operand(
+    packing = _packing(operand, grid, image, rows_only=rows_only)
+    taps = operand.kernel[0] if rows_only else 1
+    height, width, channels = packing.packed_shape
+    piece = Piece(operand.view.pieces[0].value, channels)
+    view = replace(operand.view, height=height, width=width, pieces=(piece,))
+    packed = Operand(
         view,
         grid_taps((taps, 1), operand.dilation),
         operand.weights.reshape(taps, channels, -1),
         stride=(operand.stride[0], 1) if rows_only else (1, 1),
-        kernel=None,
     )
+    return packed, packing
 
 
-def packing_of(operand: Operand, grid: tuple[int, int], *, rows_only: bool) -> Packing:
-    """What the host has to do for :func:`pack_operand`."""
+def _packing(
+    operand: Operand, grid: tuple[int, int], image: tuple[int, int], *, rows_only: bool
+) -> Packing:
     assert operand.kernel is not None
-    top, left = -int(operand.taps[0, 0]), -int(operand.taps[0, 1])
+    piece = operand.view.pieces[0]
+    before = (piece.top - int(operand.taps[0, 0]), piece.left - int(operand.taps[0, 1]))
     spans = [
         (count - 1) * step + (taps - 1) * dilation + 1
         for count, step, taps, dilation in zip(
             grid, operand.stride, operand.kernel, operand.dilation, strict=True
         )
     ]
-    pad = Padding(
-        top,
-        max(0, spans[0] - top - operand.view.height),
-        left,
-        max(0, spans[1] - left - operand.view.width),
-    )
+    after = [
+        max(0, span - side - extent)
+        for span, side, extent in zip(spans, before, image, strict=True)
+    ]
+    pad = Padding(before[0], after[0], before[1], after[1])
     if rows_only:
-        return Packing(
-            (1, operand.kernel[1]), (1, operand.stride[1]), (1, operand.dilation[1]), pad
-        )
-    return Packing(operand.kernel, operand.stride, operand.dilation, pad)
+        steps = (1, operand.kernel[1]), (1, operand.stride[1]), (1, operand.dilation[1])
+    else:
+        steps = operand.kernel, operand.stride, operand.dilation
+    return Packing(*steps, pad, (*image, operand.weights.shape[1]))

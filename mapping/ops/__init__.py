@@ -5,7 +5,14 @@
 
 from mapping.ops.movement import Concat, Pad, Reshape
 from mapping.ops.node import Input, Node
-from mapping.ops.pointwise import Clamp, Lut, Requantize, RequantizeOnnx, RequantizeTflite
+from mapping.ops.pointwise import (
+    Clamp,
+    Lut,
+    Requantize,
+    RequantizeFixed,
+    RequantizeOnnx,
+    RequantizeTflite,
+)
 from mapping.ops.pooling import AvgPool2d, GlobalAvgPool, MaxPool2d
 from mapping.ops.types import AccType, ActType, ElementType, GraphError, TensorType
 from mapping.ops.weighted import Add, Conv2d, MatMul, Weighted
@@ -30,6 +37,7 @@ __all__ = [
     "Pad",
     "Padding",
     "Requantize",
+    "RequantizeFixed",
     "RequantizeOnnx",
     "RequantizeTflite",
     "Reshape",

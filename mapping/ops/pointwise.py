@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from mapping.ops.node import Node
 from mapping.ops.types import AccType, ActType, TensorType
+from systolic.spec.rounding import MULTIPLIER_BITS, ROUND_BITS
 
 MULTIPLIER_MIN: Final = 1 << 30
 MULTIPLIER_MAX: Final = (1 << 31) - 1
@@ -21,7 +22,7 @@ SCALE_MAX: Final = float(1 << 30)
 class Requantize(Node):
     """Accumulators to activations: ``q = clamp(round(acc * scale) + zero_point)``.
 
-    The two subclasses differ in how the scale is given and the product rounded.
+    The subclasses differ in how the scale is given and the product rounded.
 
     Parameters
     ----------
@@ -123,6 +124,42 @@ class RequantizeOnnx(Requantize):
     def channels(self) -> int:
         """Number of scales."""
         return self.scale.size
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class RequantizeFixed(Requantize):
+    """Requantization in the requantizer's own form, with more bits than other tools' have.
+
+    The scale is ``multiplier * 2**-47``. Rounding is that of
+    :func:`systolic.spec.arithmetic.requantize_hardware`: to nearest, halves up, or in two steps
+    with ``round_constant``. An importer takes it for sums that a tool rounds in a way of its own.
+
+    Parameters
+    ----------
+    multiplier : int
+        In 0..2**48-1; one for the whole tensor.
+    round_constant : int
+        0, or a power of two up to 2**15: the first of two roundings is to ``2**-16`` times it.
+    """
+
+    KIND: ClassVar[str] = "requantize_fixed"
+
+    multiplier: int
+    round_constant: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check_range("multiplier", self.multiplier, 0, (1 << MULTIPLIER_BITS) - 1)
+        self.check_range("round_constant", self.round_constant, 0, 1 << (ROUND_BITS - 1))
+        if self.round_constant & (self.round_constant - 1):
+            raise self.error(
+                f"round_constant must be 0 or a power of two, not {self.round_constant}"
+            )
+
+    @property
+    def channels(self) -> int:
+        """Number of scales: one."""
+        return 1
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

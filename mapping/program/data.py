@@ -41,6 +41,8 @@ class LayerRecord:
         What most cycles go to: array, weights, requantizer, store or setup.
     tiling : str
         The chosen m-tiles.
+    pruned_inputs, pruned_outputs : int
+        Channels of what it reads and of what it stores that pruning has removed.
     """
 
     name: str
@@ -55,6 +57,14 @@ class LayerRecord:
     utilisation: float
     bound: str
     tiling: str
+    pruned_inputs: int
+    pruned_outputs: int
+
+    @property
+    def pruned_text(self) -> str:
+        """How many channels pruning has removed, such as ``4 in, 8 out``; empty if none."""
+        counts = {"in": self.pruned_inputs, "out": self.pruned_outputs}
+        return ", ".join(f"{count} {side}" for side, count in counts.items() if count)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,7 +22,7 @@ Data = TypeVar("Data", bound=ProgramData)
 FORMAT: Final = FileFormat(
     kind="program",
     magic=b"SYSTPRG\n",
-    version=2,
+    version=3,
     remedy="compile again",
     data_name="image",
     data_max_bytes=4 << 20,
@@ -119,6 +119,9 @@ def _decode(content: Any, image: bytes, cls: type[Data]) -> Data:
         layers=_records(LayerRecord, values, "layers"),
         tensors=_records(StoredTensor, values, "tensors"),
     )
+    for layer in program.layers:
+        if min(layer.pruned_inputs, layer.pruned_outputs) < 0:
+            raise ProgramError(f"layer {layer.name}: pruned channels must be 0 or more")
     own = (tensor for slot in program.slots for tensor in (*slot.inputs, *slot.outputs))
     for tensor in (*program.tensors, *own):
         tensor.check(config)

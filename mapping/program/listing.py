@@ -48,6 +48,8 @@ def _layer_lines(program: ProgramData) -> Iterator[str]:
             f"  {layer.macs} MACs, {layer.cycles} cycles, {layer.busy_cycles} busy, "
             f"utilisation {layer.utilisation:.1%}, bound by {layer.bound}"
         )
+        if layer.pruned_text:
+            yield f"  pruned channels: {layer.pruned_text}"
         last = first + layer.instructions
         yield from listing(list(program.instructions[first:last]), first=first)
         first = last

@@ -35,12 +35,15 @@ class Packing:
         Vertical and horizontal.
     pad : Padding
         Border of the image.
+    image : tuple of int
+        Height, width and channels of the image: the input's values in row-major order.
     """
 
     kernel: tuple[int, int]
     stride: tuple[int, int]
     dilation: tuple[int, int]
     pad: Padding
+    image: tuple[int, int, int]
 
     @property
     def is_valid(self) -> bool:
@@ -50,8 +53,10 @@ class Packing:
             0 <= side <= MAX_PAD for side in self.pad
         )
 
-    def packed_shape(self, height: int, width: int, channels: int) -> tuple[int, int, int]:
+    @property
+    def packed_shape(self) -> tuple[int, int, int]:
         """Height, width and channels after packing."""
+        height, width, channels = self.image
         rows, cols = (
             (extent + before + after - (taps - 1) * dilation - 1) // stride + 1
             for extent, before, after, taps, dilation, stride in (
@@ -104,7 +109,7 @@ class StoredTensor:
     shape : tuple of int
         Shape in the network, (height, width, channels) or (features,).
     height, width, channels : int
-        Stored image without its border (after packing).
+        Stored image without its border (after packing); the values of ``shape`` in row-major order.
     border : Padding
         Pixels of code ``zero`` around it.
     bits : int
@@ -168,9 +173,8 @@ class StoredTensor:
         return np.flatnonzero(is_border)
 
     def by_block(self, config: ArrayConfig) -> "StoredTensor":
-        """The same words, seen as pixels of one channel block each; of whole blocks only."""
-        blocks, broken = divmod(self.channels, config.rows)
-        assert not broken
+        """The same words, seen as pixels of one channel block each, all its rows included."""
+        blocks = self.blocks(config)
         left, right = self.border.left * blocks, self.border.right * blocks
         border = self.border._replace(left=left, right=right)
         return replace(self, width=self.width * blocks, channels=config.rows, border=border)
@@ -202,12 +206,15 @@ class StoredTensor:
             f"({config.scratchpad_words} words)",
         )
         stored = (self.height, self.width, self.channels)
-        image = self.shape if len(self.shape) == 3 else (1, 1, self.shape[0])
         if self.packing is None:
-            require(prod(stored) == prod(image), f"shape {self.shape} is not stored as {stored}")
+            whole = prod(stored) == prod(self.shape)
+            require(whole, f"shape {self.shape} is not stored as {stored}")
         else:
+            image = self.packing.image
+            whole = min(image) >= 1 and prod(image) == prod(self.shape)
+            require(whole, f"shape {self.shape} is not packed as {image}")
             require(
-                self.packing.is_valid and self.packing.packed_shape(*image) == stored,
+                self.packing.is_valid and self.packing.packed_shape == stored,
                 f"packing does not turn {image} into {stored}",
             )
 
@@ -236,8 +243,9 @@ class StoredTensor:
             raise ValueError(
                 f"{self.name} must be {self.q_min}..{q_max}, not {array.min()}..{array.max()}"
             )
-        image_shape = self.shape if len(self.shape) == 3 else (1, 1, *self.shape)
-        values = array.astype(np.int64).reshape(len(array), *image_shape)
+        stored = (self.height, self.width, self.channels)
+        image = stored if self.packing is None else self.packing.image
+        values = array.astype(np.int64).reshape(len(array), *image)
         if self.packing is not None:
             values = self.packing.gather(values, self.zero + self.q_min)
         return [self._pack_one(image - self.q_min, config) for image in values]

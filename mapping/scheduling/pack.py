@@ -11,7 +11,8 @@ from enum import Enum
 
 from mapping.graph import Graph
 from mapping.lowering.lower import LoweredLayer
-from mapping.lowering.operand import pack_operand, packing_of
+from mapping.lowering.operand import pack_operand
+from mapping.lowering.view import image_shape
 from mapping.program.tensor import Packing
 from mapping.scheduling.plan import fits
 from mapping.scheduling.schedule import choose_tiling
@@ -62,11 +63,15 @@ def choose_packings(
         if not _is_packable(graph, layer, layers, stored, config):
             continue
         value = layer.operands[0].view.pieces[0].value
+        image = image_shape(graph.types[value].shape)[:2]
         best = _cycles(graph, layer, {}, config)
         for choice in choices:
             rows_only = choice is PackingChoice.KERNEL_ROWS
-            operand = pack_operand(layer.operands[0], layer.grid, rows_only=rows_only)
-            packing = packing_of(layer.operands[0], layer.grid, rows_only=rows_only)
+            operand, packing = pack_operand(
+                layer.operands[0], layer.grid, image, rows_only=rows_only
+            )
+            if not packing.is_valid:
+                continue
             candidate = replace(layer, operands=(operand,))
             tensors = plan_storage(graph, [candidate], {value: packing})
             if not fits(tensors[value], config):
@@ -87,12 +92,10 @@ def _is_packable(
     """Whether a layer is a dense kernel over a whole input that nobody else looks at."""
     operand = layer.operands[0]
     piece = operand.view.pieces[0]
-    if len(layer.operands) > 1 or len(operand.view.pieces) > 1 or piece.top or piece.left:
+    if len(layer.operands) > 1 or len(operand.view.pieces) > 1:
         return False
     if operand.kernel in (None, (1, 1)) or operand.groups > 1 or piece.value not in graph.input_ids:
         return False
-    if (operand.view.height, operand.view.width) != graph.types[piece.value].shape[:2]:
-        return False  # a Pad below or to the right
     readers = [
         source
         for other in layers

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from mapping.builder import Builder
 from mapping.cli import commands
 from mapping.compiler import compile_network
+from mapping.network import save_network
 from mapping.networks import load_included
 from mapping.presets import PRESETS
 from mapping.program import Program
@@ -55,6 +57,24 @@ def test_compile_gives_two_slots_where_they_fit_and_says_so(
         assert f"{one.cycles:,} per image" in outcome.out
     outcome = systolic("compile", "digits", "--config", tight, "--slots", "2")
     outcome.assert_fails(1, "digits_int8: program with 2 slots (1 needs less): ", "40 bytes too")
+
+
+def test_compile_says_what_was_pruned_and_can_be_told_not_to(
+    systolic: Systolic, tmp_path: Path
+) -> None:
+    path = tmp_path / "thin.systolic-net"
+    builder = Builder()
+    hidden = builder.input((4,), name="image").matmul([[1, 0, 2]] * 4, [0, 9, 0], name="hidden")
+    last = hidden.requantize(1 << 30, 0).matmul([[1], [2], [3]], name="last")
+    save_network(builder.graph(last.requantize(1 << 30, 0)), path)
+    pruned, whole = systolic("compile", path), systolic("compile", path, "--no-prune")
+    assert (pruned.status, whole.status) == (0, 0)
+    rows = {line.split()[0]: line for line in pruned.out.splitlines() if line.strip()}
+    assert rows["hidden"].endswith(" 1 out")
+    assert rows["last"].endswith(" 1 in")
+    assert "pruned" in pruned.out
+    assert "pruned" not in whole.out
+    assert "pruned channels: 1 in" in systolic("listing", path).out
 
 
 def test_compile_writes_the_file_whole_or_not_at_all(

@@ -62,7 +62,7 @@ def test_verbose_shows_the_trace_before_the_line(
 
 
 def test_an_interruption_is_one_line(systolic: Systolic, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(*_: object) -> None:
+    def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt  # what Ctrl-C does where the shell has not switched it off
 
     monkeypatch.setattr(commands, "to_program", interrupted)
@@ -73,7 +73,7 @@ def test_an_interruption_is_one_line(systolic: Systolic, monkeypatch: pytest.Mon
 def test_a_defect_of_ours_is_named_as_one(
     systolic: Systolic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise KeyError("surprise")
 
     monkeypatch.setattr(commands, "to_program", broken)
@@ -83,7 +83,7 @@ def test_a_defect_of_ours_is_named_as_one(
 def test_a_message_of_several_lines_becomes_one(
     systolic: Systolic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise click.UsageError("first\nsecond")
 
     monkeypatch.setattr(commands, "to_program", broken)

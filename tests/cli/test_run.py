@@ -129,7 +129,7 @@ def test_a_file_that_is_no_array_is_refused(systolic: Systolic, pool_network: Pa
     path.write_bytes(b"nonsense")
     systolic("run", pool_network, "--input", path).assert_fails(1, str(path))
     np.savez(path, a=np.zeros(3))
-    systolic("run", pool_network, "--input", path).assert_fails(1, "one array (.npy)")
+    systolic("run", pool_network, "--input", path).assert_fails(1, "must hold an array x")
     path.write_bytes(b"")
     systolic("run", pool_network, "--input", path).assert_fails(1, str(path))
 

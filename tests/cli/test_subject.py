@@ -61,7 +61,9 @@ def test_a_missing_configuration_lists_the_presets(systolic: Systolic) -> None:
 def test_a_foreign_file_is_refused_by_its_first_bytes(systolic: Systolic, tmp_path: Path) -> None:
     path = tmp_path / "image.png"
     path.write_bytes(b"\x89PNG\r\n\x1a\n")
-    systolic("run", path).assert_fails(1, "neither a network nor a program file", "PNG")
+    systolic("run", path).assert_fails(
+        1, "neither a network, a TensorFlow Lite nor a program file", "PNG"
+    )
 
 
 @pytest.mark.parametrize("kind", ["program", "network"])

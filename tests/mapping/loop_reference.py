@@ -27,6 +27,7 @@ from mapping.ops import (
     Node,
     Pad,
     Requantize,
+    RequantizeFixed,
     RequantizeOnnx,
     RequantizeTflite,
     Reshape,
@@ -177,6 +178,9 @@ def requantize(node: Requantize, acc: int, channel: int) -> int:
         # The doubling high multiply rounds to nearest, ties upwards, in either sign.
         high = half_up(Fraction((acc << max(shift, 0)) * int(node.multiplier[channel]), 1 << 31))
         rounded = half_away(Fraction(high, 1 << max(-shift, 0)))
+    elif isinstance(node, RequantizeFixed):
+        first = Fraction(node.round_constant, -(1 << 17) if acc < 0 else 1 << 17)
+        rounded = half_up(Fraction(acc * node.multiplier, 1 << 47) + first)
     else:
         assert isinstance(node, RequantizeOnnx)
         # round() of a float takes ties to even

@@ -75,7 +75,8 @@ def every_kind() -> Graph:
     pooled = table.max_pool2d(3, 2, (1, 0, 2, 1)).pad(1, 0, 0, 1).avg_pool2d((2, 1))
     joined = pooled.concat(pooled).global_avg_pool()
     dense = joined.reshape(2, 1, 4).flatten().matmul(np.full((8, 3), -32768), weight_bits=16)
-    return builder.graph(dense, joined)
+    fixed = dense.requantize_fixed((1 << 48) - 1, clamp=(-9, 9), round_constant=1 << 15)
+    return builder.graph(dense, fixed, joined)
 
 
 @given(networks())

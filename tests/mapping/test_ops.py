@@ -125,6 +125,8 @@ def test_illegal_layers_are_refused(make: Callable[[], object], message: str) ->
         (lambda acc: acc.requantize_onnx(np.float32(np.nan)), r"scale must be .*, not nan"),
         (lambda acc: acc.requantize_onnx(np.float32(0)), r"scale must be .*, not 0\.0"),
         (lambda acc: acc.requantize_onnx(1), r"scale must be float32, not int"),
+        (lambda acc: acc.requantize_fixed(1, round_constant=3), r"0 or a power of two, not 3"),
+        (lambda acc: acc.requantize_fixed(1 << 48), r"multiplier must be 0\.\.281474976710655"),
         (lambda acc: acc.requantize(1 << 30, 0, clamp=(0, 128)), r"clamp_max must be 0\.\.127"),
     ],
 )

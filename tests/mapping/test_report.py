@@ -2,8 +2,9 @@
 
 import pytest
 
+from mapping.builder import Builder
 from mapping.compiler import compile_network
-from mapping.report import Breakdown, break_down, timeline
+from mapping.report import Breakdown, break_down, layer_lines, timeline
 from systolic.spec.config import ArrayConfig
 from systolic.spec.timing import program_cycles
 from tests.strategies import random_network
@@ -32,3 +33,13 @@ def test_intervals_follow_each_other() -> None:
 def test_the_bound_is_the_largest_part() -> None:
     assert Breakdown(1, 2, 5, 4, 3).bound == "requantizer"
     assert Breakdown(array=9, weights=2, requantizer=5, store=4, setup=3).bound == "array"
+
+
+def test_the_table_says_what_was_pruned() -> None:
+    builder = Builder()
+    hidden = builder.input((2,)).matmul([[1, 0, 0]] * 2, name="hidden").requantize(1 << 30, 0)
+    last = hidden.matmul([[1], [2], [3]], name="last").requantize(1 << 30, 0)
+    graph = builder.graph(last)
+    lines = list(layer_lines(compile_network(graph, CONFIG)))
+    assert [line.rpartition("; ")[2] for line in lines[1:3]] == ["pruned 2 out", "pruned 2 in"]
+    assert "pruned" not in "".join(layer_lines(compile_network(graph, CONFIG, prune=False)))

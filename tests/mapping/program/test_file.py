@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mapping.builder import Builder
 from mapping.compiler import compile_network
 from mapping.errors import ProgramError
 from mapping.file_format import BODY_START, HEADER
@@ -27,14 +28,14 @@ def sealed(header: bytes, body: bytes) -> bytes:
     return header + sha256(header + body).digest() + body
 
 
-def edited(edit: Callable[[dict[str, object]], None]) -> bytes:
-    """The program's file with another description and a right checksum."""
-    magic, version, json_bytes, image_bytes = HEADER.unpack_from(DATA)
-    content = json.loads(DATA[BODY_START : BODY_START + json_bytes])
+def edited(edit: Callable[[dict[str, object]], None], data: bytes = DATA) -> bytes:
+    """A program's file with another description and a right checksum."""
+    magic, version, json_bytes, image_bytes = HEADER.unpack_from(data)
+    content = json.loads(data[BODY_START : BODY_START + json_bytes])
     edit(content)
     text = json.dumps(content).encode()
     header = HEADER.pack(magic, version, len(text), image_bytes)
-    return sealed(header, text + DATA[BODY_START + json_bytes :])
+    return sealed(header, text + data[BODY_START + json_bytes :])
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -67,12 +68,12 @@ def test_messages_name_the_file(tmp_path: Path) -> None:
         (DATA[:20], "truncated: 20 bytes"),
         (DATA[:-1], "must be .* bytes long by its header"),
         (DATA + b"x", "must be .* bytes long by its header"),
-        (DATA[:8] + struct.pack("<I", 3) + DATA[12:], "format version must be 2, not 3"),
+        (DATA[:8] + struct.pack("<I", 4) + DATA[12:], "format version must be 3, not 4"),
         (DATA[:12] + struct.pack("<I", 1 << 31) + DATA[16:], "description must be at most"),
         (DATA[:16] + struct.pack("<I", 1 << 31) + DATA[20:], "image must be at most"),
-        (sealed(HEADER.pack(b"SYSTPRG\n", 2, 1, 0), b"{"), "not JSON"),
-        (sealed(HEADER.pack(b"SYSTPRG\n", 2, 2, 0), b"[]"), "object with exactly"),
-        (sealed(HEADER.pack(b"SYSTPRG\n", 2, 200_000, 0), b"[" * 200_000), "nested|not JSON"),
+        (sealed(HEADER.pack(b"SYSTPRG\n", 3, 1, 0), b"{"), "not JSON"),
+        (sealed(HEADER.pack(b"SYSTPRG\n", 3, 2, 0), b"[]"), "object with exactly"),
+        (sealed(HEADER.pack(b"SYSTPRG\n", 3, 200_000, 0), b"[" * 200_000), "nested|not JSON"),
     ],
 )
 def test_what_is_no_program_file_is_refused(data: bytes, message: str) -> None:
@@ -109,6 +110,8 @@ def test_every_flipped_bit_is_noticed(position: int, bit: int) -> None:
         (lambda c: c["layers"][0].update(cycles="1"), r"layers\[0\].cycles must be an integer"),
         (lambda c: c["layers"][0].update(utilisation=1e999), "must be a finite number"),
         (lambda c: c["layers"][0].update(utilisation=10**400), "must be a finite number"),
+        (lambda c: c["layers"][0].update(pruned_inputs=-1), "pruned channels must be 0 or more"),
+        (lambda c: c["layers"][0].update(pruned_outputs=-9), "pruned channels must be 0 or more"),
         (lambda c: c["layers"][0].update(cycles=1), "predicted cycles are not those"),
         (
             lambda c: c["slots"][0]["inputs"][0].pop("zero"),
@@ -126,6 +129,37 @@ def test_descriptions_that_are_wrong_are_refused(
 ) -> None:
     with pytest.raises(ProgramError, match=message):
         from_bytes(edited(edit), Program)
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        ({"kernel": [3, 0]}, "packing does not turn"),
+        ({"kernel": [9, 1]}, "packing does not turn"),
+        ({"stride": [1, 2]}, "packing does not turn"),
+        ({"dilation": [65536, 1]}, "packing does not turn"),
+        ({"pad": [1, 1, 1, 2]}, "packing does not turn"),
+        ({"pad": [1, 1, 1, 1 << 60]}, "must be an integer|packing does not turn"),
+        ({"pad": [1, 1, 1]}, "packing.pad must have 4 elements, not 3"),
+        ({"kernel": "33"}, "packing.kernel must be a list"),
+        ({"image": [25, 1, 1]}, "packing does not turn"),
+        ({"image": [5, 5, 2]}, "is not packed as"),
+        ({"zero": 1}, "packing must be an object with exactly"),
+    ],
+)
+def test_packings_that_are_wrong_are_refused(edit: dict[str, object], message: str) -> None:
+    builder = Builder()
+    weights = [[[[1, 2]]] * 3] * 3
+    image = builder.input((5, 5, 1)).conv2d(weights, pad="same").requantize(1 << 30, 0)
+    data = to_bytes(compile_network(builder.graph(image), ArrayConfig()))
+
+    def change(content: dict[str, object]) -> None:
+        for tensor in (*content["slots"][0]["inputs"], *content["slots"][1]["inputs"]):
+            assert tensor["packing"]["kernel"] == [3, 3]
+            tensor["packing"].update(edit)
+
+    with pytest.raises(ProgramError, match=message):
+        from_bytes(edited(change, data), Program)
 
 
 def test_the_tests_own_editing_is_sound() -> None:

@@ -54,6 +54,16 @@ def test_what_the_tensor_cannot_hold_is_refused(images: np.ndarray, message: str
         TENSOR.pack(images, CONFIG)
 
 
+def packing(
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    pad: Padding,
+    image: tuple[int, int, int] = (3, 2, 6),
+) -> Packing:
+    """A packing of TENSOR's values, without dilation."""
+    return Packing(kernel, stride, (1, 1), pad, image)
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
@@ -67,9 +77,20 @@ def test_what_the_tensor_cannot_hold_is_refused(images: np.ndarray, message: str
         ({"address": -1}, "words -1..66 do not lie in the scratchpad"),
         ({"address": 16380}, "words 16380..16447 do not lie in the scratchpad (16384 words)"),
         ({"width": 3}, "shape (3, 2, 6) is not stored as (3, 3, 6)"),
-        ({"packing": Packing((1, 1), (0, 1), (1, 1), Padding())}, "packing does not turn"),
-        ({"packing": Packing((1, 1), (9, 1), (1, 1), Padding(256))}, "packing does not turn"),
-        ({"packing": Packing((1, 2), (1, 1), (1, 1), Padding())}, "packing does not turn"),
+        (
+            {"packing": packing((1, 1), (0, 1), Padding(), (3, 2, 6))},
+            "packing does not turn",
+        ),
+        (
+            {"packing": packing((1, 1), (9, 1), Padding(256), (3, 2, 6))},
+            "packing does not turn",
+        ),
+        ({"packing": packing((1, 1), (1, 1), Padding(), (3, 4, 6))}, "shape (3, 2, 6)"),
+        ({"packing": packing((1, 1), (1, 1), Padding(), (-3, -2, 6))}, "shape (3, 2, 6)"),
+        (
+            {"packing": packing((1, 2), (1, 1), Padding(), (3, 2, 6))},
+            "packing does not turn",
+        ),
     ],
 )
 def test_records_that_contradict_themselves_are_refused(

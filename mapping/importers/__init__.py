@@ -1,0 +1,1 @@
+"""Networks from the files of other tools, one package per format."""

@@ -1,0 +1,1 @@
+"""Exact pruning: channels that no result depends on are removed before anything is mapped."""
