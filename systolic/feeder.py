@@ -1,5 +1,8 @@
 """Address generation: which scratchpad word comes next, and what the array is to do with it."""
 
+from functools import reduce
+from operator import or_
+
 from amaranth import Cat, Module, Mux, Signal, Value
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
@@ -20,7 +23,8 @@ class Feeder(wiring.Component):
         gather_i  addr <= base + offset[index]; index advances
         step_i    addr <= addr + 1
 
-    While ``addr`` is the host's, ``host_step_i`` lets the host's address advance.
+    One at a time, but the last three may meet: the first of them counts. While ``addr`` is the
+    host's, ``host_step_i`` lets the host's address advance.
     ``prime_i`` reads the table's first offset, a cycle or more before the first ``gather_i``.
     ``count_i`` counts a word: ``digit_o`` runs through the digits of a pixel, and with the last of
     them the pixel counter and the accumulator address advance.
@@ -148,16 +152,22 @@ class Feeder(wiring.Component):
             m.d.sync += [last.eq(self.header_i), host.eq(Cat(host[8:], last))]
         with m.Elif(self.host_step_i):
             m.d.sync += host.eq(advanced)
-        with m.If(self.jump_i):
-            m.d.sync += self.addr_o.eq(self._field("weights"))
-        with m.Elif(self.follow_i):
-            m.d.sync += self.addr_o.eq(host)
-        with m.Elif(self.fetch_i):
-            m.d.sync += self.addr_o.eq(pc)
-        with m.Elif(self.gather_i):
-            m.d.sync += self.addr_o.eq(base + offset)
-        with m.Elif(self.step_i):
-            m.d.sync += self.addr_o.eq(advanced)
+        # Both sums come late, so what chooses between them is as little as can be.
+        is_sum, is_next = (
+            self.gather_i & ~self.fetch_i,
+            self.step_i & ~self.gather_i & ~self.fetch_i,
+        )
+        sources = (
+            (self.jump_i, self._field("weights")),
+            (self.follow_i, host),
+            (self.fetch_i, pc),
+            (is_sum, base + offset),
+            (is_next, advanced),
+        )
+        width = len(self.addr_o)
+        chosen = [Mux(is_chosen, value[:width], 0) for is_chosen, value in sources]
+        with m.If(Cat(is_chosen for is_chosen, _ in sources).any()):
+            m.d.sync += self.addr_o.eq(reduce(or_, chosen))
         m.d.comb += self.is_last_o.eq(self.addr_o[: len(last)] == last)
 
     def _build_counters(self, m: Module) -> None:

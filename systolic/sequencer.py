@@ -182,7 +182,7 @@ class Sequencer(wiring.Component):
         # These two reach far, so they come a cycle later; the instruction is still there.
         m.d.sync += [self.output_en_o.eq(0), self.drain_start_o.eq(0)]
         with m.State("EXECUTE"):
-            m.d.comb += [self.decode_o.eq(1), self.fetch_o.eq(is_free)]
+            m.d.comb += self.decode_o.eq(1)
             with m.If(~is_free):
                 m.d.sync += [
                     is_free.eq(~self.drain_will_be_busy_i),
@@ -190,6 +190,7 @@ class Sequencer(wiring.Component):
                 ]
             with m.Else(), m.Switch(opcode):
                 with m.Case(Opcode.SYNC):
+                    m.d.comb += self.fetch_o.eq(1)
                     m.next = "FETCH"
                     with m.If(halt | self.step_i):
                         m.d.comb += self.stopped_o.eq(1)
@@ -203,9 +204,11 @@ class Sequencer(wiring.Component):
                     m.d.comb += self.jump_o.eq(1)
                     m.next = "WEIGHTS"
                 with m.Case(Opcode.OUTPUT):
+                    m.d.comb += self.fetch_o.eq(1)
                     m.d.sync += self.output_en_o.eq(1)
                     m.next = "FETCH"
                 with m.Case(Opcode.DRAIN):
+                    m.d.comb += self.fetch_o.eq(1)
                     m.d.sync += self.drain_start_o.eq(1)
                     m.next = "FETCH"
                 with m.Case(Opcode.STORE):

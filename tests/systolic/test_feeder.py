@@ -75,7 +75,7 @@ def test_the_address_goes_to_host_and_weights_and_back() -> None:
         cycle("step"),
         # While a program runs, the host's address is shown between decoding and doing.
         cycle("follow"),
-        cycle("decode", "jump", "fetch", "host_step", instruction_i=matmul.encode()),
+        cycle("decode", "jump", "host_step", instruction_i=matmul.encode()),
         cycle("step"),
         cycle(),
         cycle("fetch"),
