@@ -115,7 +115,7 @@ class Accelerator(wiring.Component):
             sequencer.drain_will_be_busy_i.eq(drain.will_be_busy_o),
             sequencer.word_i.eq(scratchpad.read_data_o),
             sequencer.pixel_end_i.eq(feeder.is_pixel_end_o),
-            sequencer.last_pixel_i.eq(feeder.is_last_pixel_o),
+            sequencer.end_i.eq(feeder.is_end_o),
             sequencer.will_pixel_end_i.eq(feeder.will_pixel_end_o),
             sequencer.flags_i.eq(feeder.flags_o),
             feeder.instruction_i.eq(sequencer.instruction_o),

@@ -1,8 +1,5 @@
 """Address generation: which scratchpad word comes next, and what the array is to do with it."""
 
-from functools import reduce
-from operator import or_
-
 from amaranth import Cat, Module, Mux, Signal, Value
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
@@ -23,8 +20,7 @@ class Feeder(wiring.Component):
         gather_i  addr <= base + offset[index]; index advances
         step_i    addr <= addr + 1
 
-    One at a time, but the last three may meet: the first of them counts. While ``addr`` is the
-    host's, ``host_step_i`` lets the host's address advance.
+    While ``addr`` is the host's, ``host_step_i`` lets the host's address advance.
     ``prime_i`` reads the table's first offset, a cycle or more before the first ``gather_i``.
     ``count_i`` counts a word: ``digit_o`` runs through the digits of a pixel, and with the last of
     them the pixel counter and the accumulator address advance.
@@ -73,8 +69,8 @@ class Feeder(wiring.Component):
     flags_o : ``Out(2)``
         Bits 3 and 4 of the instruction: a MATMUL's first and half, a LOAD's target, a STORE's
         repeat.
-    is_last_pixel_o : ``Out(1)``
-        Whether the pixel (or table entry) that is counted is the last.
+    is_end_o : ``Out(1)``
+        Whether ``count_i`` (or ``entry_i``) counts the last word (or entry).
     is_first_digit_o, is_pixel_end_o : ``Out(1)``
         Whether ``digit_o`` is a pixel's first, or its last.
     will_pixel_end_o : ``Out(1)``
@@ -110,7 +106,7 @@ class Feeder(wiring.Component):
                 "pixel_o": Out(index_bits),
                 "block_o": Out(3),
                 "flags_o": Out(2),
-                "is_last_pixel_o": Out(1),
+                "is_end_o": Out(1),
                 "is_first_digit_o": Out(1),
                 "is_pixel_end_o": Out(1),
                 "will_pixel_end_o": Out(1),
@@ -152,30 +148,25 @@ class Feeder(wiring.Component):
             m.d.sync += [last.eq(self.header_i), host.eq(Cat(host[8:], last))]
         with m.Elif(self.host_step_i):
             m.d.sync += host.eq(advanced)
-        # Both sums come late, so what chooses between them is as little as can be.
-        is_sum, is_next = (
-            self.gather_i & ~self.fetch_i,
-            self.step_i & ~self.gather_i & ~self.fetch_i,
-        )
-        sources = (
-            (self.jump_i, self._field("weights")),
-            (self.follow_i, host),
-            (self.fetch_i, pc),
-            (is_sum, base + offset),
-            (is_next, advanced),
-        )
-        width = len(self.addr_o)
-        chosen = [Mux(is_chosen, value[:width], 0) for is_chosen, value in sources]
-        with m.If(Cat(is_chosen for is_chosen, _ in sources).any()):
-            m.d.sync += self.addr_o.eq(reduce(or_, chosen))
+        with m.If(self.jump_i):
+            m.d.sync += self.addr_o.eq(self._field("weights"))
+        with m.Elif(self.follow_i):
+            m.d.sync += self.addr_o.eq(host)
+        with m.Elif(self.fetch_i):
+            m.d.sync += self.addr_o.eq(pc)
+        with m.Elif(self.gather_i):
+            m.d.sync += self.addr_o.eq(base + offset)
+        with m.Elif(self.step_i):
+            m.d.sync += self.addr_o.eq(advanced)
         m.d.comb += self.is_last_o.eq(self.addr_o[: len(last)] == last)
 
     def _build_counters(self, m: Module) -> None:
         digits, count, parts = Signal(3), Signal(8), Signal(3)
         # What the sequencer branches on is compared a cycle ahead: from there the way is long.
-        pixel_ends, is_single_digit = Signal(), Signal()
+        pixel_ends, is_last, is_single_digit = Signal(), Signal(), Signal()
         m.d.comb += [
             pixel_ends.eq(self.count_i & self.is_pixel_end_o),
+            self.is_end_o.eq(is_last & (self.is_pixel_end_o | self.entry_i)),
             self.will_pixel_end_o.eq(
                 Mux(self.is_pixel_end_o, is_single_digit, self.digit_o + 1 == digits)
             ),
@@ -184,7 +175,7 @@ class Feeder(wiring.Component):
             m.d.sync += [
                 is_single_digit.eq(self._field("digits") == 0),
                 self.is_pixel_end_o.eq(self._field("digits") == 0),
-                self.is_last_pixel_o.eq(self._field("count") == 0),
+                is_last.eq(self._field("count") == 0),
                 digits.eq(self._field("digits")),
                 count.eq(self._field("count")),
                 parts.eq(self._field("parts")),
@@ -199,7 +190,7 @@ class Feeder(wiring.Component):
             with m.If(self.prime_i | self.gather_i | self.entry_i):
                 m.d.sync += self.index_o.eq(self.index_o + 1)
             with m.If(pixel_ends | self.entry_i):
-                m.d.sync += [count.eq(count - 1), self.is_last_pixel_o.eq(count == 1)]
+                m.d.sync += [count.eq(count - 1), is_last.eq(count == 1)]
             with m.If(self.count_i):
                 m.d.sync += [
                     self.digit_o.eq(Mux(self.is_pixel_end_o, 0, self.digit_o + 1)),

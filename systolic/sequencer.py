@@ -34,7 +34,7 @@ class Sequencer(wiring.Component):
         Whether a drain that runs now will still run in the next cycle.
     word_i : ``In(word_bits)``
         Scratchpad output.
-    pixel_end_i, will_pixel_end_i, last_pixel_i, flags_i
+    pixel_end_i, will_pixel_end_i, end_i, flags_i
         From :class:`systolic.feeder.Feeder`.
     unit_index_i : ``In(range(word_units))``
         Unit that the host wants to see on ``unit_o`` in the cycle behind its slot; it says so in
@@ -85,7 +85,7 @@ class Sequencer(wiring.Component):
                 "word_i": In(config.word_bits),
                 "pixel_end_i": In(1),
                 "will_pixel_end_i": In(1),
-                "last_pixel_i": In(1),
+                "end_i": In(1),
                 "flags_i": In(2),
                 "unit_index_i": In(range(config.word_units)),
                 "instruction_o": Out(INSTRUCTION_BITS),
@@ -182,7 +182,7 @@ class Sequencer(wiring.Component):
         # These two reach far, so they come a cycle later; the instruction is still there.
         m.d.sync += [self.output_en_o.eq(0), self.drain_start_o.eq(0)]
         with m.State("EXECUTE"):
-            m.d.comb += self.decode_o.eq(1)
+            m.d.comb += [self.decode_o.eq(1), self.fetch_o.eq(is_free)]
             with m.If(~is_free):
                 m.d.sync += [
                     is_free.eq(~self.drain_will_be_busy_i),
@@ -190,7 +190,6 @@ class Sequencer(wiring.Component):
                 ]
             with m.Else(), m.Switch(opcode):
                 with m.Case(Opcode.SYNC):
-                    m.d.comb += self.fetch_o.eq(1)
                     m.next = "FETCH"
                     with m.If(halt | self.step_i):
                         m.d.comb += self.stopped_o.eq(1)
@@ -204,11 +203,9 @@ class Sequencer(wiring.Component):
                     m.d.comb += self.jump_o.eq(1)
                     m.next = "WEIGHTS"
                 with m.Case(Opcode.OUTPUT):
-                    m.d.comb += self.fetch_o.eq(1)
                     m.d.sync += self.output_en_o.eq(1)
                     m.next = "FETCH"
                 with m.Case(Opcode.DRAIN):
-                    m.d.comb += self.fetch_o.eq(1)
                     m.d.sync += self.drain_start_o.eq(1)
                     m.next = "FETCH"
                 with m.Case(Opcode.STORE):
@@ -221,13 +218,13 @@ class Sequencer(wiring.Component):
     def _build_load(self, m: Module, unit: Signal) -> None:
         units, words = self._config.word_units, self._config.parameter_words
         chunk = Signal(words, init=1)
-        word_done, is_parameters = Signal(), Signal()
+        word_done = Signal()
         with m.State("LOAD_FIRST"):
             m.d.comb += [self.read_en_o.eq(1), self.address_step_o.eq(1)]
-            m.d.sync += [unit.eq(0), is_parameters.eq(self.flags_i == LoadTarget.PARAMETERS)]
+            m.d.sync += unit.eq(0)
             m.next = "LOAD"
         with m.State("LOAD"):
-            with m.If(is_parameters):
+            with m.If(self.flags_i == LoadTarget.PARAMETERS):
                 m.d.comb += [
                     self.parameter_en_o.eq(chunk),
                     word_done.eq(1),
@@ -243,7 +240,7 @@ class Sequencer(wiring.Component):
                 ]
                 m.d.sync += unit.eq(Mux(word_done, 0, unit + 1))
             m.d.comb += [self.read_en_o.eq(word_done), self.address_step_o.eq(word_done)]
-            with m.If(self.entry_o & self.last_pixel_i):
+            with m.If(self.entry_o & self.end_i):
                 m.d.comb += self.fetch_o.eq(1)
                 m.next = "FETCH"
 
@@ -258,7 +255,6 @@ class Sequencer(wiring.Component):
         is_group_end = word == group_words - 1
         is_next_last = group[-1] & (word == group_words - 2) if group_words > 1 else group[-2]
         primed = Signal()
-        is_end = self.pixel_end_i & self.last_pixel_i
         with m.State("WEIGHTS"):
             m.d.comb += [
                 self.read_en_o.eq(1),
@@ -281,8 +277,8 @@ class Sequencer(wiring.Component):
                 self.count_o.eq(1),
                 self.address_step_o.eq(1),
             ]
-            m.d.sync += self.gather_o.eq(self.will_pixel_end_i & ~is_end)
-            with m.If(is_end):
+            m.d.sync += self.gather_o.eq(self.will_pixel_end_i & ~self.end_i)
+            with m.If(self.end_i):
                 m.d.comb += self.fetch_o.eq(1)
                 m.next = "FETCH"
 
@@ -290,7 +286,6 @@ class Sequencer(wiring.Component):
         # The buffer is read a cycle ahead of the write, so the feeder's counters are one word ahead
         # of the address: behind a pixel's end the word being written is its pixel's last.
         finished = Signal()
-        is_end = self.pixel_end_i & self.last_pixel_i
         is_repeat = self.flags_i[0]
         with m.State("STORE_PRIME"):
             m.d.comb += self.prime_o.eq(1)
@@ -302,7 +297,7 @@ class Sequencer(wiring.Component):
                 self.count_o.eq(1),
                 self.hold_pixel_o.eq(is_repeat),
             ]
-            m.d.sync += [finished.eq(is_end), self.gather_o.eq(self.pixel_end_i)]
+            m.d.sync += [finished.eq(self.end_i), self.gather_o.eq(self.pixel_end_i)]
             m.next = "STORE"
         with m.State("STORE"):
             m.d.comb += [
@@ -313,7 +308,7 @@ class Sequencer(wiring.Component):
                 self.address_step_o.eq(1),
             ]
             m.d.sync += [
-                finished.eq(is_end),
+                finished.eq(self.end_i),
                 self.gather_o.eq(self.pixel_end_i & ~finished),
             ]
             with m.If(finished):

@@ -75,7 +75,7 @@ def test_the_address_goes_to_host_and_weights_and_back() -> None:
         cycle("step"),
         # While a program runs, the host's address is shown between decoding and doing.
         cycle("follow"),
-        cycle("decode", "jump", "host_step", instruction_i=matmul.encode()),
+        cycle("decode", "jump", "fetch", "host_step", instruction_i=matmul.encode()),
         cycle("step"),
         cycle(),
         cycle("fetch"),
@@ -116,11 +116,11 @@ def test_words_of_a_matmul_are_counted_by_digit_and_pixel(
     )
     stimuli = [cycle("decode", instruction_i=matmul.encode())]
     stimuli += [cycle("count", instruction_i=(1 << 64) - 1)] * (count * digits)
-    outputs = ("digit_o", "pixel_o", "flags_o", "is_pixel_end_o", "is_last_pixel_o", "token_o")
+    outputs = ("digit_o", "pixel_o", "flags_o", "is_pixel_end_o", "is_end_o", "token_o")
     for index, row in enumerate(trace(make(), stimuli, *outputs)[1:]):
         pixel, digit = divmod(index, digits)
         where, is_end = pixel * parts + part, digit == digits - 1
-        assert row[:5] == (digit, where, flags, is_end, pixel == count - 1)
+        assert row[:5] == (digit, where, flags, is_end, is_end and pixel == count - 1)
         token = row[5]
         assert (token.first_digit, token.commit, token.first) == (digit == 0, is_end, flags & 1)
         assert token.addr == where % 64 + 64 * (flags >> 1)
@@ -131,16 +131,16 @@ def test_a_store_starts_at_pixel_0_of_its_block(is_held: bool) -> None:
     store = Store(repeat=is_held, digits=2, count=3, block=5, base=0)
     count = cycle("count", *["hold_pixel"] * is_held)
     stimuli = [cycle("decode", instruction_i=store.encode()), *[count] * 6]
-    rows = trace(make(), stimuli, "block_o", "pixel_o", "digit_o", "is_last_pixel_o")
+    rows = trace(make(), stimuli, "block_o", "pixel_o", "digit_o", "is_end_o")
     pixels = [0] * 6 if is_held else [0, 0, 1, 1, 2, 2]
-    assert rows[1:] == [(5, pixel, index % 2, index > 3) for index, pixel in enumerate(pixels)]
+    assert rows[1:] == [(5, pixel, index % 2, index == 5) for index, pixel in enumerate(pixels)]
 
 
 def test_entries_of_a_load_are_counted() -> None:
     load = Load(target=LoadTarget.PARAMETERS, count=3, start=254, addr=0)
     entry, pause = cycle("entry"), cycle()
     stimuli = [cycle("decode", instruction_i=load.encode()), entry, pause, entry, entry, pause]
-    rows = trace(make(), stimuli, "index_o", "is_last_pixel_o", "flags_o")
+    rows = trace(make(), stimuli, "index_o", "is_end_o", "flags_o")
     assert [row[0] for row in rows[1:]] == [254, 255, 255, 0, 1]
     assert [row[1] for index, row in enumerate(rows) if stimuli[index] is entry] == [0, 0, 1]
     assert {row[2] for row in rows[1:]} == {LoadTarget.PARAMETERS}

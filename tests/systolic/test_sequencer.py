@@ -96,7 +96,7 @@ class Machine:
             "word_i": self.word,
             "pixel_end_i": is_pixel_end,
             "will_pixel_end_i": (0 if is_pixel_end else self.digit + 1) == self.digits - 1,
-            "last_pixel_i": self.count == 1,
+            "end_i": is_pixel_end and self.count == 1,
             "flags_i": self.instruction.encode() >> 3 & 3,
             "drain_will_be_busy_i": self.drain_left > 1,
         }
