@@ -12,11 +12,12 @@ has one.
 
 import argparse
 import json
+import re
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from amaranth.hdl import Cat, Elaboratable, Module, Signal, Value
+from amaranth.hdl import Cat, Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from rich.console import Console
@@ -40,13 +41,24 @@ class Row:
     seed: int = 1
 
 
+def _shape(name: str) -> dict[str, int]:
+    """Fields of a configuration that a row's name gives, such as ``16x4 w8 d4``."""
+    match = re.search(r"(\d+)x(\d+) w(\d+) d(\d+)$", name)
+    assert match is not None
+    fields = ("rows", "cols", "weight_bits", "digit_bits")
+    return dict(zip(fields, map(int, match.groups()), strict=True))
+
+
 def _up5k(name: str, *, core_only: bool = False, seed: int = 1, **fields: int) -> Row:
-    config = ArrayConfig(**{"acc_bits": 24, "pe_cols": 4, **fields})  # type: ignore[arg-type]
+    values = {"acc_bits": 24, "pe_cols": 4, **_shape(name), **fields}
+    config = ArrayConfig(**values)  # type: ignore[arg-type]
     return Row(f"{name} up5k", UP5K, config, core_only, seed=seed)
 
 
 def _hx8k(name: str, *, core_only: bool = False, **fields: int) -> Row:
-    values = {"acc_bits": 24, "requantize_cycles": 12, "scratchpad_words": 256, **fields}
+    values = {
+        "acc_bits": 24, "requantize_cycles": 12, "scratchpad_words": 256, **_shape(name), **fields,
+    }  # fmt: skip
     config = ArrayConfig(multiplier="fabric", **values)  # type: ignore[arg-type]
     return Row(f"{name} hx8k", HX8K, config, core_only, 100.0)
 
@@ -108,26 +120,24 @@ def measure(row: Row, seeds: int) -> tuple[Report, int]:
     """Best report over the seeds, and which it was."""
     reports: list[tuple[Report, int]] = []
     for seed in range(row.seed, row.seed + seeds):
-        design: Elaboratable = (
-            FewPins(Core(row.config)) if row.core_only else Accelerator(row.config)
-        )
         with tempfile.TemporaryDirectory() as folder:
+            core = FewPins(Core(row.config)) if row.core_only else None
             report = place_and_route(
-                design, row.device, Path(folder), seed=seed, freq_mhz=row.aim_mhz
-            )
-            reports.append((report, seed))
+                core or Accelerator(row.config), row.device, Path(folder),
+                seed=seed, freq_mhz=row.aim_mhz,
+            )  # fmt: skip
+        pins = core.overhead() if core is not None else 0
+        reports.append((replace(report, logic_cells=report.logic_cells - pins), seed))
     return max(reports, key=lambda pair: pair[0].fmax_mhz)
 
 
 def describe(row: Row, report: Report, seed: int) -> dict[str, int | float | str]:
     """Figures of a row."""
     config = row.config
-    overhead = FewPins(Core(config)).overhead() if row.core_only else 0
-    cells = report.logic_cells - overhead
     bit_macs = config.rows * config.cols * config.weight_bits * config.digit_bits
     return {
-        "cells": cells,
-        "per_bit_mac": round(cells / bit_macs, 3),
+        "cells": report.logic_cells,
+        "per_bit_mac": round(report.logic_cells / bit_macs, 3),
         "block_rams": report.block_rams,
         "sprams": report.sprams,
         "dsps": report.dsps,
