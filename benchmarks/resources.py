@@ -156,10 +156,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--only", nargs="+", metavar="NAME", help="rows to measure")
     parser.add_argument("--seeds", type=int, default=1, help="seeds per row (default 1)")
-    parser.add_argument("--json", type=Path, help="write the figures there, too")
+    parser.add_argument(
+        "--json", type=Path, help="file of figures to write, or to bring up to date"
+    )
     arguments = parser.parse_args()
     console = Console(width=110)
     results: dict[str, dict[str, int | float | str]] = {}
+    if arguments.json and arguments.json.exists():
+        results = json.loads(arguments.json.read_text())  # rows that are not measured again
     for row in ROWS:
         if arguments.only and row.name not in arguments.only:
             continue

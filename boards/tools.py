@@ -59,7 +59,10 @@ def tool_version(name: str) -> str:
     command = [*tool_command(name), "--version"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     lines = (done.stdout + done.stderr).strip().splitlines()
-    return re.sub(r"\s*\(.*\)", "", lines[0]).replace('"', "") if lines else name
+    if not lines or lines[0].startswith("Usage"):
+        return name
+    version = re.search(r"\(Version (?:nextpnr-)?([^)]*)\)", lines[0])
+    return f"{name} {version[1]}" if version else re.sub(r"\s*\(.*\)", "", lines[0])
 
 
 def run(
