@@ -165,7 +165,7 @@ def _words(steps: Sequence[Step], config: ArrayConfig) -> int:
     return constants + instructions * config.instruction_words
 
 
-def _cut_costs(steps: Sequence[Step], config: ArrayConfig) -> list[int]:
+def cut_costs(steps: Sequence[Step], config: ArrayConfig) -> list[int]:
     """Cycles that a cut behind each step costs the array.
 
     A SYNC takes its time and waits for the drain; what it waits, the next instruction that waits
@@ -202,7 +202,7 @@ class _Cutter:
 
     def __init__(self, steps: Sequence[Step], slack: int, config: ArrayConfig) -> None:
         self._steps, self._slack, self._config = steps, slack, config
-        self._costs = _cut_costs(steps, config)
+        self._costs = cut_costs(steps, config)
         self._kept: dict[bytes, int] = {}
         self._first = 0
         self.code: list[tuple[int, Instruction]] = []
