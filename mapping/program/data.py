@@ -191,6 +191,11 @@ class ProgramData:
         """Whether parts of it have to be written for every image."""
         return bool(self.parts)
 
+    @property
+    def transfers_overlap(self) -> bool:
+        """Whether the host transfers most of what it has to while the array works."""
+        return self.is_streamed or len(self.slots) > 1
+
     def runs(self, slot: Slot) -> tuple[Part, ...]:
         """What to run in a slot for one image, in order: its parts, or all of it at once."""
         if self.parts:
