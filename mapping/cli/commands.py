@@ -164,11 +164,7 @@ def _memory_text(program: Program) -> str:
     config = program.config
     used = max(part.place.stop for part in program.runs(program.slots[0]))
     words = used - program.load_address
-    what = (
-        "weights and code, of the parts that are there,"
-        if program.is_streamed
-        else "weights and code"
-    )
+    what = "parts" if program.is_streamed else "weights and code"
     return (
         f"{used:,} of {config.scratchpad_words:,} words of {config.word_bits} bits "
         f"({used / config.scratchpad_words:.0%}): activations {program.load_address:,}, "

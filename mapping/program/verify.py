@@ -32,8 +32,8 @@ def verify_program(program: ProgramData) -> None:
     ProgramError
         With the first broken rule.
     """
-    _check_slots(program)
     _check_parts(program)
+    _check_slots(program)
     for number, code in enumerate(program.code):
         _check_ends(program, code)
         _check_run(program, number)
