@@ -6,7 +6,7 @@ from typing import Final
 
 from mapping.program.data import ProgramData
 from mapping.program.tensor import StoredTensor
-from systolic.spec.packets import Code, Command, Reply, Request, bursts
+from systolic.spec.packets import FLAG_RESUME, Code, Command, Reply, Request, bursts
 from systolic.spec.registers import Status
 
 BITS_PER_BYTE: Final = 10
@@ -49,20 +49,22 @@ def line_load(program: ProgramData) -> LineLoad:
     """Bytes on the line for one image of a program."""
     word_bytes = program.config.word_bytes
     runs = program.runs(program.slots[0])
-    parts = sum(_write_bytes(part.address, program.words_of(part), word_bytes)
-                for part in program.streamed)  # fmt: skip
+    parts = sum(
+        _write_bytes(part.address, program.words_of(part), word_bytes) for part in program.streamed
+    )
     inputs = sum(
         _write_bytes(tensor.address, bytes(words * word_bytes), word_bytes)
         for tensor, words in _sizes(program, program.inputs)
     )
     outputs = sum(
-        len(Request(Command.READ).encode())
+        len(Request(Command.READ, addr=first, last=first + count - 1).encode())
         + len(Reply(Code.DONE, 0, Status.HALTED, payload=bytes(count * word_bytes)).encode())
         for tensor, words in _sizes(program, program.outputs)
-        for _, count in bursts(tensor.address, words)
+        for first, count in bursts(tensor.address, words)
     )
-    control = len(runs) * len(Request(Command.RUN).encode()) + len(Request(Command.WAIT).encode())
-    return LineLoad(parts, inputs, outputs, control)
+    requests = [Request(Command.RUN, addr=part.entry, flags=FLAG_RESUME) for part in runs]
+    requests.append(Request(Command.WAIT))
+    return LineLoad(parts, inputs, outputs, sum(len(request.encode()) for request in requests))
 
 
 def line_lines(program: ProgramData, clock_mhz: float | None, baud: int | None) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Program files and verification of programs in parts: whatever could go wrong is refused."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -59,7 +60,7 @@ def test_its_listing_shows_parts_and_all_instructions() -> None:
     assert shown[0].endswith(", written once")
     assert all(line.endswith(", written for every image") for line in shown[1:])
     assert sum("SYNC   halt=1" in line for line in lines) == len(PROGRAM.parts)
-    numbered = [int(line.split()[0]) for line in lines if line[:5].strip().isdigit()]
+    numbered = [int(line.split()[0]) for line in lines if re.match(r" *\d+  [A-Z]", line)]
     assert numbered == list(range(PROGRAM.instruction_count))
 
 
