@@ -89,6 +89,7 @@ class Runtime:
             raise ConfigMismatchError(device.url, program.config.digest, device.config.digest)
         self.device, self.program = device, program
         self._loaded = -1  # generation of the device in which the program was loaded
+        self._stream: Stream | None = None
 
     def load(self) -> None:
         """Write what stays of the program into the device, unless it is there."""
@@ -96,6 +97,22 @@ class Runtime:
             for part in self.program.resident:
                 self.device.write(part.address, self.program.words_of(part))
             self._loaded = self.device.generation
+
+    def claim(self, stream: "Stream") -> bool:
+        """Make a stream the one at work.
+
+        Returns
+        -------
+        bool
+            Whether it was not. Then no program runs any more, and memory may hold anything but
+            what :meth:`load` writes.
+        """
+        if stream is self._stream:
+            return False
+        if self._stream is not None and self._stream.is_at_work:
+            self.device.wait()
+        self._stream = stream
+        return True
 
     def infer(self, *images: ArrayLike) -> Outputs:
         """Outputs for one image.
@@ -138,6 +155,7 @@ class Stream(Iterator[Outputs]):
     counters are compared with the prediction.
 
     A device that loses its state, because noise looked like an ABORT, is loaded again by itself.
+    Streams of one runtime may take turns: each does again what was on its way.
     The stream survives what it raises: after a :exc:`host.errors.DisconnectedError`, say, and
     :meth:`host.device.Device.reconnect`, it goes on with the output that is due; inferences whose
     outputs had not come are done again, from inputs that it has kept.
@@ -174,6 +192,11 @@ class Stream(Iterator[Outputs]):
         self._wait: Pending | None = None
         self._late: Exception | None = None
 
+    @property
+    def is_at_work(self) -> bool:
+        """Whether inferences are under way."""
+        return bool(self._jobs)
+
     def __iter__(self) -> Self:
         return self
 
@@ -199,7 +222,7 @@ class Stream(Iterator[Outputs]):
         if self._late is not None:
             error, self._late = self._late, None
             raise error
-        if self._generation != self._device.generation:
+        if self._runtime.claim(self) or self._generation != self._device.generation:
             self._runtime.load()
             self._generation, self._runs, self._wait = self._device.generation, 0, None
             for job in self._jobs:

@@ -13,6 +13,7 @@ from host.errors import DisconnectedError, ProgramFailedError
 from host.runtime import Runtime
 from mapping import reference
 from mapping.builder import Builder
+from mapping.compiler import compile_network
 from mapping.graph import Graph
 from mapping.program import Program
 from sim.board.device import FunctionalDevice
@@ -165,3 +166,17 @@ def test_a_reset_between_two_parts_starts_the_inference_again(when: int) -> None
     outputs = collect(Runtime(device, program()).stream(inputs))
     assert (outputs == expected(inputs)).all()
     assert device.generation == 2
+
+
+@pytest.mark.parametrize("slots", [0, 1, 2])
+def test_streams_may_take_turns_and_be_left(simulated: FunctionalDevice, slots: int) -> None:
+    """What one leaves on its way does not touch what the other sends. (0 slots: in parts.)"""
+    inputs = images(6)
+    chosen = compile_network(graph(), CONFIG, slots=slots) if slots else program()
+    runtime = Runtime(connect(simulated), chosen)
+    left, right = runtime.stream(inputs), runtime.stream(inputs[::-1])
+    outputs = [next(stream)[0] for _ in inputs for stream in (left, right)]
+    assert (np.stack(outputs[::2]) == expected(inputs)).all()
+    assert (np.stack(outputs[1::2]) == expected(inputs[::-1])).all()
+    next(runtime.stream(inputs))  # and is never asked again
+    assert (runtime.infer(inputs[3])[0] == expected(inputs)[3]).all()
