@@ -64,7 +64,7 @@ class Job:
     reads: list[list[Pending]] = field(default_factory=list[list[Pending]])
 
     def forget(self) -> None:
-        """Forget what was posted: the device was reset."""
+        """Forget what was posted: the device was reset, or another stream has used it."""
         self.writes, self.runs, self.reads = [], [], []
 
 

@@ -212,7 +212,7 @@ class _Backend:
         )
 
     def build_streamed(self, name: str, *, keep_all: bool) -> Program:
-        """As :meth:`build`, in parts; there is a layer, or one slot would have been enough."""
+        """As :meth:`build`, in parts, with one slot."""
         config, (places,) = self.config, self._places(1, keep_all=keep_all)
         activations = activation_words(places, config)
         choices: list[_Choice] = []
@@ -222,7 +222,7 @@ class _Backend:
             (code,) = self._emit(choice, [places], constants, writes_border=writes_border)
             choices.append(choice)
             steps.append(steps_of(code, constants))
-        cut = cut_into_parts(steps, activations, config)
+        cut = cut_into_parts(steps or [[Step(Sync(halt=1), b"")]], activations, config)
         cycles = _layer_cycles(cut.layers, config)
         return Program(
             name=name,

@@ -1,10 +1,15 @@
 """Programs in parts on the gateware, cut almost everywhere: outputs, and every counter."""
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from host.check import check_network
+from host.device import Device
+from host.runtime import Runtime
 from mapping.compiler import compile_network
 from mapping.importers.tflite import load_tflite
 from mapping.presets import PRESETS
@@ -14,6 +19,7 @@ from sim.rtl import RtlSimulator
 from sim.runner import run_network
 from sim.timing import predict_counters
 from systolic.spec.config import ArrayConfig
+from tests.mapping.importers.tflite.oracle import infer, load
 from tests.mapping.importers.tflite.test_models import images, model_path
 from tests.random_network import LAYERS
 from tests.strategies import images_for, random_network
@@ -52,16 +58,32 @@ def up5k() -> RtlSimulator:
     return RtlSimulator(PRESETS["up5k"])
 
 
+def answers(model: bytes, batch: NDArray[np.int8]) -> NDArray[Any]:
+    """What tflite-micro gives, image by image."""
+    interpreter = load(model)
+    return np.stack([infer(interpreter, [image[None]]).output(0) for image in batch])
+
+
 @pytest.mark.parametrize(
     "name", ["ad01_int8", pytest.param("pretrainedResnet_quant", marks=pytest.mark.slow)]
 )
-def test_real_networks_larger_than_the_memory(name: str) -> None:
-    """Inputs are random; that the interpreter is tflite-micro is shown with the importer."""
-    graph = load_tflite(model_path(f"{name}.tflite")).graph
-    program = compile_network(graph, PRESETS["up5k"], name=name)
+def test_real_networks_larger_than_the_memory_are_tflite_micro(name: str) -> None:
+    path = model_path(f"{name}.tflite")
+    network, batch = load_tflite(path), images(name, IMAGES)
+    wanted = answers(path.read_bytes(), batch)
+    program = compile_network(network.graph, PRESETS["up5k"], name=name)
     assert len(program.parts) > 2
-    batch = images(name, IMAGES).astype(np.int64)
-    outputs, counters = run_network(up5k(), program, batch)
-    assert counters == [predict_counters(program)] * IMAGES
-    for output, wanted in zip(outputs, run(graph, batch), strict=True):
-        np.testing.assert_array_equal(output, wanted)
+    for simulator in (FunctionalSimulator(program.config), up5k()):
+        outputs, counters = run_network(simulator, program, batch)
+        assert counters == [predict_counters(program)] * IMAGES
+        (got,) = network.ends.finish(outputs)
+        np.testing.assert_array_equal(got.reshape(wanted.shape), wanted)
+
+
+@pytest.mark.slow
+def test_a_real_network_larger_than_the_memory_through_its_link() -> None:
+    graph = load_tflite(model_path("ad01_int8.tflite")).graph
+    program = compile_network(graph, PRESETS["up5k"])
+    with Device.open("sim://rtl?config=up5k", program.config) as device:
+        batch = images("ad01_int8", IMAGES).astype(np.int64)
+        assert check_network(Runtime(device, program), graph, [batch]).is_good

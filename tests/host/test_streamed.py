@@ -170,7 +170,7 @@ def test_a_reset_between_two_parts_starts_the_inference_again(when: int) -> None
 
 @pytest.mark.parametrize("slots", [0, 1, 2])
 def test_streams_may_take_turns_and_be_left(simulated: FunctionalDevice, slots: int) -> None:
-    """What one leaves on its way does not touch what the other sends. (0 slots: in parts.)"""
+    """What one leaves on its way does not touch what the other sends; 0 slots means in parts."""
     inputs = images(6)
     chosen = compile_network(graph(), CONFIG, slots=slots) if slots else program()
     runtime = Runtime(connect(simulated), chosen)
