@@ -1,7 +1,7 @@
 """The program file: one file, data only, read back strictly.
 
-The file's form is :mod:`mapping.file_format`'s. Its JSON holds configuration and digest, layers and
-tensors; its data are the image.
+The file's form is :mod:`mapping.file_format`'s. Its JSON holds configuration and digest, slots,
+parts, layers and tensors; its data are the image.
 """
 
 import json
