@@ -123,7 +123,7 @@ def measure(name: str, config: ArrayConfig, runs: int) -> tuple[Result, Program]
     read_s, graph = best_of(runs, lambda: read(name))
 
     def compiled(config: ArrayConfig) -> Program:
-        program = compile_network(graph, config, name=Path(name).stem)
+        program = compile_network(graph, config, name=Path(name).stem, stream=False)
         to_bytes(program)
         return program
 

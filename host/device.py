@@ -182,7 +182,7 @@ class Device:
             reply.payload for reply in self.link.finish_all(self.post_read(addr, count))
         )
 
-    def run(self, addr: int, *, step: bool = False) -> list[Registers]:
+    def run(self, addr: int, *, step: bool = False, resume: bool = False) -> list[Registers]:
         """Run a program that was written to its end.
 
         Parameters
@@ -191,6 +191,8 @@ class Device:
             Word of the first instruction.
         step : bool
             Pause at every SYNC to read the counters; else only the last is read.
+        resume : bool
+            Let the counters count on, and the program go on where the one before it has ended.
 
         Returns
         -------
@@ -204,7 +206,7 @@ class Device:
         DeviceError
             If the device does not answer.
         """
-        start, resume, marks = addr, False, list[Registers]()
+        start, marks = addr, list[Registers]()
         while True:
             self.link.finish(self.post_run(addr, step=step, resume=resume))
             status = self.wait().status

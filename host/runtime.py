@@ -4,6 +4,11 @@ Where the program has two slots (entry points with inputs and outputs of their o
 is sent and the last output fetched while the device computes. The order on the line is then, for
 inference k: its input, its RUN (which waits in the device for k - 1), the output of k - 1, and the
 input of k + 1; the RUN of k + 1 follows when the output of k - 1, whose slot it uses, is here.
+
+Of a streamed program (:mod:`mapping.scheduling.parts`), an inference is a RUN for each part, with
+the words of part p + 1 behind the RUN of part p: that waits in the device for the end of p - 1,
+which may have lain where these words go. So they come while part p runs, and where that takes
+longer than they do, the array never waits.
 """
 
 from collections import deque
@@ -31,6 +36,8 @@ __all__ = ["Outputs", "Runtime", "Stream"]
 
 MAX_RESETS: Final = 4
 """Times that one output is tried for again after the device was reset, by noise or by others."""
+PARTS_AHEAD: Final = 2
+"""Parts on their way whose RUN is unanswered: one that runs, and one behind it."""
 
 Outputs = tuple[NDArray[np.int64], ...]
 """Values q of each output of the network, for one image."""
@@ -46,19 +53,19 @@ class Job:
         Where it is done.
     data : list of bytes
         Words of its inputs, kept until its outputs are here.
-    writes, run, reads
-        What was posted for it so far.
+    writes, runs, reads
+        What was posted for it so far; there is a run for each part of the program.
     """
 
     slot: Slot
     data: list[bytes]
     writes: list[Pending] = field(default_factory=list[Pending])
-    run: Pending | None = None
+    runs: list[Pending] = field(default_factory=list[Pending])
     reads: list[list[Pending]] = field(default_factory=list[list[Pending]])
 
     def forget(self) -> None:
-        """Forget what was posted: the device was reset."""
-        self.writes, self.run, self.reads = [], None, []
+        """Forget what was posted: the device was reset, or another stream has used it."""
+        self.writes, self.runs, self.reads = [], [], []
 
 
 class Runtime:
@@ -82,12 +89,30 @@ class Runtime:
             raise ConfigMismatchError(device.url, program.config.digest, device.config.digest)
         self.device, self.program = device, program
         self._loaded = -1  # generation of the device in which the program was loaded
+        self._stream: Stream | None = None
 
     def load(self) -> None:
-        """Write the program into the device, unless it is there."""
+        """Write what stays of the program into the device, unless it is there."""
         if self._loaded != self.device.generation:
-            self.device.write(self.program.load_address, self.program.image)
+            for part in self.program.resident:
+                self.device.write(part.address, self.program.words_of(part))
             self._loaded = self.device.generation
+
+    def claim(self, stream: "Stream") -> bool:
+        """Make a stream the one at work.
+
+        Returns
+        -------
+        bool
+            Whether it was not. Then no program runs any more, and memory may hold anything but
+            what :meth:`load` writes.
+        """
+        if stream is self._stream:
+            return False
+        if self._stream is not None and self._stream.is_at_work:
+            self.device.wait()
+        self._stream = stream
+        return True
 
     def infer(self, *images: ArrayLike) -> Outputs:
         """Outputs for one image.
@@ -130,6 +155,7 @@ class Stream(Iterator[Outputs]):
     counters are compared with the prediction.
 
     A device that loses its state, because noise looked like an ABORT, is loaded again by itself.
+    Streams of one runtime may take turns: each does again what was on its way.
     The stream survives what it raises: after a :exc:`host.errors.DisconnectedError`, say, and
     :meth:`host.device.Device.reconnect`, it goes on with the output that is due; inferences whose
     outputs had not come are done again, from inputs that it has kept.
@@ -166,6 +192,11 @@ class Stream(Iterator[Outputs]):
         self._wait: Pending | None = None
         self._late: Exception | None = None
 
+    @property
+    def is_at_work(self) -> bool:
+        """Whether inferences are under way."""
+        return bool(self._jobs)
+
     def __iter__(self) -> Self:
         return self
 
@@ -191,7 +222,7 @@ class Stream(Iterator[Outputs]):
         if self._late is not None:
             error, self._late = self._late, None
             raise error
-        if self._generation != self._device.generation:
+        if self._runtime.claim(self) or self._generation != self._device.generation:
             self._runtime.load()
             self._generation, self._runs, self._wait = self._device.generation, 0, None
             for job in self._jobs:
@@ -201,11 +232,14 @@ class Stream(Iterator[Outputs]):
             self._check_end()
             raise StopIteration
         job = self._jobs[0]
+        while not job.reads:  # the next part may come when this one's RUN is answered
+            self._device.link.finish(next(run for run in job.runs if run.reply is None))
+            self._post()
         words = [
             b"".join(reply.payload for reply in self._device.link.finish_all(pendings))
             for pendings in job.reads
         ]
-        self._check_run(job)
+        self._check_runs(job)
         outputs = tuple(
             tensor.unpack(data, self._device.config)
             for tensor, data in zip(job.slot.outputs, words, strict=True)
@@ -224,24 +258,34 @@ class Stream(Iterator[Outputs]):
             is_stuck = not (self._post_run() or self._post_read() or self._post_write())
 
     def _post_run(self) -> bool:
-        """Start the next inference whose slot is free: all outputs before it have come."""
-        slots = len(self._runtime.program.slots)
-        for job in list(self._jobs)[:slots]:
-            if job.writes and job.run is None:
-                job.run = self._device.post_run(
-                    job.slot.entry, resume=self._runs > 0,
-                    previous_cycles=self._runtime.program.cycles,
-                )  # fmt: skip
-                self._runs += 1
-                return True
+        """Start the next part of the next inference whose slot is free: outputs before it came."""
+        program = self._runtime.program
+        for job in list(self._jobs)[: len(program.slots)]:
+            if not job.writes or self._has_all_runs(job) or self._is_far_ahead(job):
+                continue
+            part = program.runs(job.slot)[len(job.runs)]
+            if part in program.streamed:
+                self._device.post_write(part.address, program.words_of(part))
+            resume = self._runs > 0
+            run = self._device.post_run(part.entry, resume=resume, previous_cycles=program.cycles)
+            job.runs.append(run)
+            self._runs += 1
+            return True
         return False
+
+    def _has_all_runs(self, job: Job) -> bool:
+        return len(job.runs) == len(self._runtime.program.runs(job.slot))
+
+    @staticmethod
+    def _is_far_ahead(job: Job) -> bool:
+        return sum(run.reply is None for run in job.runs) >= PARTS_AHEAD
 
     def _post_read(self) -> bool:
         """Ask for the first inference's outputs, behind something that waits for its end."""
-        if not self._jobs or self._jobs[0].run is None or self._jobs[0].reads:
+        if not self._jobs or not self._has_all_runs(self._jobs[0]) or self._jobs[0].reads:
             return False
         job = self._jobs[0]
-        if len(self._jobs) > 1 and self._jobs[1].run is None:
+        if len(self._jobs) > 1 and not self._jobs[1].runs:
             return False
         if len(self._jobs) == 1:
             if len(self._runtime.program.slots) > 1 and not self._is_exhausted:
@@ -259,8 +303,8 @@ class Stream(Iterator[Outputs]):
         slots = len(self._runtime.program.slots)
         ahead = [job for job in self._jobs if not job.writes]
         place = len(self._jobs) - len(ahead)
-        if place >= (slots + 1 if slots > 1 else 1) or any(
-            job.run is None for job in list(self._jobs)[: min(place, slots)]
+        if place >= (slots + 1 if slots > 1 else 1) or not all(
+            job.runs for job in list(self._jobs)[: min(place, slots)]
         ):
             return False
         was_exhausted = self._is_exhausted
@@ -289,15 +333,18 @@ class Stream(Iterator[Outputs]):
         self._jobs.append(job)
         return job
 
-    def _check_run(self, job: Job) -> None:
-        """Refuse outputs of a run that did not come to its end."""
-        ended = self._jobs[1].run if len(self._jobs) > 1 else self._wait
+    def _check_runs(self, job: Job) -> None:
+        """Refuse outputs of a run that did not come to its end, as what waited for it tells."""
+        ended = self._jobs[1].runs[0] if len(self._jobs) > 1 else self._wait
         assert ended is not None  # the outputs were read behind it
-        if self._device.link.finish(ended).status is not Status.HALTED:
-            raise ProgramFailedError(self._device.url, job.slot.entry)
+        parts = self._runtime.program.runs(job.slot)
+        for part, pending in zip(parts, (*job.runs[1:], ended), strict=True):
+            if self._device.link.finish(pending).status is not Status.HALTED:
+                raise ProgramFailedError(self._device.url, part.entry)
 
     def _check_end(self) -> None:
         if self._runs:
-            registers = self._device.registers()
-            check_counters(self._device.url, self._runtime.program, self._runs, registers)
+            program = self._runtime.program
+            inferences = self._runs // len(program.runs(program.slots[0]))
+            check_counters(self._device.url, program, inferences, self._device.registers())
             self._runs = 0

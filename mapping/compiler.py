@@ -1,7 +1,8 @@
 """The compiler: the list of passes from a graph of nodes to a program, top to bottom."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate, chain, pairwise, repeat, tee
 from typing import Literal
 
 from mapping.errors import ScratchpadError
@@ -17,8 +18,9 @@ from mapping.pruning.prune import prune as without_dead_channels
 from mapping.report import break_down
 from mapping.scheduling.border import BorderMemory
 from mapping.scheduling.emit import LayerEmitter
-from mapping.scheduling.image import Image
+from mapping.scheduling.image import Constants, Image, NumberedConstants
 from mapping.scheduling.pack import PackingChoice, choose_packings
+from mapping.scheduling.parts import Step, cut_into_parts, steps_of
 from mapping.scheduling.plan import activation_words, check_image, lifetimes
 from mapping.scheduling.schedule import choose_tiling
 from mapping.scheduling.slots import Places, place_slots
@@ -42,6 +44,7 @@ def compile_network(
     keep_all: bool = False,
     slots: SlotCount = "auto",
     prune: bool = True,
+    stream: bool = True,
 ) -> Program:
     """Compile a network.
 
@@ -63,6 +66,9 @@ def compile_network(
     prune : bool
         Remove channels that no output depends on, see :func:`mapping.pruning.prune.prune`; not
         with ``keep_all``.
+    stream : bool
+        Where the scratchpad cannot hold the program even with one slot, cut it into parts that the
+        host sends while the array works, see :mod:`mapping.scheduling.parts`; not with two slots.
 
     Returns
     -------
@@ -76,7 +82,7 @@ def compile_network(
     OverflowProofError
         If an accumulator might overflow.
     ScratchpadError
-        If the network does not fit the scratchpad with that many slots.
+        If the network does not fit the scratchpad with that many slots, and not in parts.
     ValueError
         If ``slots`` is something else.
     """
@@ -89,10 +95,25 @@ def compile_network(
     fused = fuse(graph, config)
     stored = stored_values(graph, fused)
     layers = lower(graph, fused, stored, config)
+    backends, again = tee(_backends(graph, whole, layers, stored, config))
+    try:
+        return _first_that_fits(
+            backends, lambda backend: _with_slots(backend, slots, name, keep_all=keep_all)
+        )
+    except ScratchpadError:
+        if not stream or slots == MAX_SLOTS:
+            raise
+    return _first_that_fits(again, lambda backend: backend.build_streamed(name, keep_all=keep_all))
+
+
+def _first_that_fits(
+    backends: Iterable["_Backend"], build: Callable[["_Backend"], Program]
+) -> Program:
+    """Program of the first backend that gives one; the refusal that lacks least if none does."""
     refusals: list[ScratchpadError] = []
-    for backend in _backends(graph, whole, layers, stored, config):
+    for backend in backends:
         try:
-            return _with_slots(backend, slots, name, keep_all=keep_all)
+            return build(backend)
         except ScratchpadError as error:
             refusals.append(error)
     raise min(refusals, key=lambda error: error.missing_bytes)
@@ -134,20 +155,6 @@ class _Choice:
     cycles: int
 
 
-@dataclass(frozen=True)
-class _Scheduled:
-    """A layer, how it is run, and its code in each slot."""
-
-    layer: LoweredLayer
-    choice: _Choice
-    code: list[list[Instruction]]
-
-    @property
-    def distinct_code(self) -> list[list[Instruction]]:
-        """Code of each slot, but once where slots share it."""
-        return list({id(part): part for part in self.code}.values())
-
-
 class _Backend:
     """The passes after lowering, for one choice of packed inputs.
 
@@ -173,23 +180,19 @@ class _Backend:
 
     def build(self, name: str, *, keep_all: bool, slots: int) -> Program:
         """Place tensors, tile and schedule layer by layer, put the image together."""
-        config = self.config
-        lives = lifetimes(self.graph, self.layers, self.stored, keep_all=keep_all)
-        places = place_slots(self.unplaced, lives, self._own(), slots, config)
+        config, places = self.config, self._places(slots, keep_all=keep_all)
         activations = max(activation_words(tensors, config) for tensors in places)
-        image, borders = Image(config, base=activations), BorderMemory(config, activations)
+        image = Image(config, base=activations)
         code: list[list[Instruction]] = [[] for _ in places]
-        scheduled: list[_Scheduled] = []
+        records: list[LayerRecord] = []
         constants: dict[str, int] = {}
-        for index, layer in enumerate(self.layers):
-            writes_border = borders.claim(places[0][layer.output])
-            choice = self._choose(index, writes_border=writes_border)
-            parts = self._emit(choice, places, image, writes_border=writes_border)
-            for slot_code, part in zip(code, parts, strict=True):
-                slot_code.extend(part)
+        for choice, writes_border in self._choices(places[0]):
+            runs = self._emit(choice, places, image, writes_border=writes_border)
+            for slot_code, run in zip(code, runs, strict=True):
+                slot_code.extend(run)
             new_words = image.words - sum(constants.values())
-            constants[layer.name] = constants.get(layer.name, 0) + new_words
-            scheduled.append(_Scheduled(layer, choice, parts))
+            constants[choice.layer.name] = constants.get(choice.layer.name, 0) + new_words
+            records.append(self._record(choice, runs[0], choice.cycles, places[0]))
         for slot_code in code:
             slot_code[-1:] = [Sync(halt=1)]  # in place of the last layer's, if there is a layer
         count = len(code[0])
@@ -202,10 +205,49 @@ class _Backend:
             load_address=image.base,
             instruction_count=count,
             slots=tuple(map(self._slot, entries, places)),
+            parts=(),
             slot_deficit_bytes=0,
-            layers=tuple(self._record(layer, places[0]) for layer in scheduled),
+            layers=tuple(records),
             tensors=tuple(places[0].values()),
         )
+
+    def build_streamed(self, name: str, *, keep_all: bool) -> Program:
+        """As :meth:`build`, in parts, with one slot."""
+        config, (places,) = self.config, self._places(1, keep_all=keep_all)
+        activations = activation_words(places, config)
+        choices: list[_Choice] = []
+        steps: list[list[Step]] = []
+        for choice, writes_border in self._choices(places):
+            constants = NumberedConstants(config)
+            (code,) = self._emit(choice, [places], constants, writes_border=writes_border)
+            choices.append(choice)
+            steps.append(steps_of(code, constants))
+        cut = cut_into_parts(steps or [[Step(Sync(halt=1), b"")]], activations, config)
+        cycles = _layer_cycles(cut.layers, config)
+        return Program(
+            name=name,
+            config=config,
+            image=cut.image,
+            load_address=activations,
+            instruction_count=sum(map(len, cut.layers)),
+            slots=(self._slot(cut.parts[0].entry, places),),
+            parts=cut.parts,
+            slot_deficit_bytes=0,
+            layers=tuple(map(self._record, choices, cut.layers, cycles, repeat(places))),
+            tensors=tuple(places.values()),
+        )
+
+    def _places(self, slots: int, *, keep_all: bool) -> tuple[Places, ...]:
+        """Tensors with addresses, for each slot."""
+        lives = lifetimes(self.graph, self.layers, self.stored, keep_all=keep_all)
+        return place_slots(self.unplaced, lives, self._own(), slots, self.config)
+
+    def _choices(self, places: Places) -> Iterator[tuple[_Choice, bool]]:
+        """For each layer, how it is run, and whether it has to write its output's border."""
+        borders = BorderMemory(self.config, activation_words(places, self.config))
+        for index, layer in enumerate(self.layers):
+            writes_border = borders.claim(places[layer.output])
+            yield self._choose(index, writes_border=writes_border), writes_border
 
     def _own(self) -> frozenset[int]:
         """Tensors that each slot has to itself: those the host writes or reads."""
@@ -227,22 +269,29 @@ class _Backend:
         return self.choices[index, writes_border]
 
     def _emit(
-        self, choice: _Choice, places: Sequence[Places], image: Image, *, writes_border: bool
+        self,
+        choice: _Choice,
+        places: Sequence[Places],
+        constants: Constants,
+        *,
+        writes_border: bool,
     ) -> list[list[Instruction]]:
         """A layer's instructions for each slot; made once where all it touches is shared."""
         layer, tiles = choice.layer, choice.tiles
         touched = [layer.output, *(source.piece.value for source in tiles.sources)]
         emitted: dict[tuple[int, ...], list[Instruction]] = {}
-        parts: list[list[Instruction]] = []
+        runs: list[list[Instruction]] = []
         for tensors in places:
             addresses = tuple(tensors[value].address for value in touched)
             if addresses not in emitted:
                 emitter = LayerEmitter(
-                    layer, tiles, tensors, image, self.config, writes_border=writes_border
+                    layer, tiles, tensors, constants, self.config, writes_border=writes_border
                 )
-                emitted[addresses] = emitter.emit(choice.tiling)
-            parts.append(emitted[addresses])
-        return parts
+                emitted[addresses] = code = emitter.emit(choice.tiling)
+                # One cycle model, used twice; and slots differ in addresses only.
+                assert program_cycles(code, self.config)[-1].cycle == choice.cycles
+            runs.append(emitted[addresses])
+        return runs
 
     def _slot(self, entry: int, tensors: Places) -> Slot:
         outputs = tuple(self._output(tensors, value) for value in self.graph.outputs)
@@ -257,12 +306,10 @@ class _Backend:
         tensor = tensors[output_base(self.graph, value, self.stored)]
         return replace(tensor, node=value, shape=self.graph.types[value].shape)
 
-    def _record(self, scheduled: _Scheduled, tensors: Places) -> LayerRecord:
-        layer, code, choice = scheduled.layer, scheduled.code[0], scheduled.choice
-        config = self.config
-        ends = [program_cycles(part, config)[-1] for part in scheduled.distinct_code]
-        # One cycle model, used twice; and slots differ in addresses only.
-        assert all(end.cycle == choice.cycles and end == ends[0] for end in ends)
+    def _record(
+        self, choice: _Choice, code: Sequence[Instruction], cycles: int, tensors: Places
+    ) -> LayerRecord:
+        layer, config = choice.layer, self.config
         digits = max(config.digits(operand.view.element.bits) for operand in layer.operands)
         rate = config.rows * config.cols / digits
         shapes = {
@@ -276,9 +323,9 @@ class _Backend:
             out_shape=layer.out_shape,
             macs=layer.macs,
             instructions=len(code),
-            cycles=choice.cycles,
-            busy_cycles=ends[0].busy_cycles,
-            utilisation=layer.macs / (rate * choice.cycles),
+            cycles=cycles,
+            busy_cycles=program_cycles(code, config)[-1].busy_cycles,
+            utilisation=layer.macs / (rate * cycles),
             bound=break_down(code, config).bound,
             tiling=str(choice.tiling),
             pruned_inputs=sum(map(self._pruned, shapes)),
@@ -296,3 +343,11 @@ def _ways(layer: LoweredLayer, config: ArrayConfig) -> list[LoweredLayer]:
     """A layer as it is and, where that is the same, by block."""
     other = by_block(layer, config)
     return [layer] if other is None else [layer, other]
+
+
+def _layer_cycles(layers: Sequence[Sequence[Instruction]], config: ArrayConfig) -> list[int]:
+    """Cycles of each layer of a program, with the SYNCs of the cuts in it."""
+    marks = [mark.cycle for mark in program_cycles(chain.from_iterable(layers), config)]
+    syncs = (sum(isinstance(code, Sync) for code in layer) for layer in layers)
+    ends = [marks[count - 1] for count in accumulate(syncs)]
+    return [end - start for start, end in pairwise([0, *ends])]

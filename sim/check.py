@@ -103,7 +103,10 @@ def check_program(
         If inputs do not fit the program.
     """
     outputs, counters = run_network(simulator, program, *inputs, progress=progress)
-    counts = np.array([[(mark.cycles, mark.busy_cycles) for mark in marks] for marks in counters])
+    stops = program.layer_stops
+    counts = np.array(
+        [[(marks[stop].cycles, marks[stop].busy_cycles) for stop in stops] for marks in counters]
+    ).reshape(len(counters), len(stops), 2)
     # Counters count on through a program, modulo 2**32; layers are the differences.
     layers = np.diff(counts, axis=1, prepend=0) % (1 << COUNTER_BITS)
     pairs = list(zip(outputs, expected, strict=True)) if expected is not None else []

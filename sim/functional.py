@@ -102,13 +102,13 @@ class FunctionalSimulator:
         # Programs run many times, and say the same thing often.
         self._decode = lru_cache(maxsize=1 << 16)(decode)
         self._unpack_weights = lru_cache(maxsize=1 << 12)(self._unpack_tile)
-        self._machine, self._is_paused = Machine(), False
         self._reset()
 
     def _reset(self) -> None:
         """State that a program may not rely on from the one before; the rules see to that."""
         config = self.config
         self._rules.reset()
+        self._machine = Machine()
         self._lookup = np.zeros(OFFSET_DEPTH, np.int64)
         self._parameters = np.zeros((OFFSET_DEPTH, 3), np.int64)
         # Half, accumulator, column.
@@ -154,7 +154,7 @@ class FunctionalSimulator:
                 f"not {addr}..{addr + count - 1}"
             )
 
-    def run(self, addr: int, *, step: bool = False) -> list[Registers]:
+    def run(self, addr: int, *, step: bool = False, resume: bool = False) -> list[Registers]:
         """Run a program to its end.
 
         Parameters
@@ -163,6 +163,8 @@ class FunctionalSimulator:
             Word of the first instruction.
         step : bool
             Pause at every SYNC to read the counters; else only the last is read.
+        resume : bool
+            Let the counters count on, and the program go on where the one before it has ended.
 
         Returns
         -------
@@ -175,7 +177,7 @@ class FunctionalSimulator:
             At the first instruction whose outcome is undefined.
         """
         marks: list[Registers] = []
-        stop = self.run_to_stop(addr, step=step)
+        stop = self.run_to_stop(addr, step=step, resume=resume)
         while stop.status is Status.PAUSED:
             marks.append(stop.registers)
             stop = self.run_to_stop(stop.addr, step=step, resume=True)
@@ -191,16 +193,17 @@ class FunctionalSimulator:
         step : bool
             Stop at every SYNC.
         resume : bool
-            Let the counters count on.
+            Let the counters count on, and keep what is loaded and accumulated: else that is
+            undefined.
 
         Raises
         ------
         SimulationError
             At the first instruction whose outcome is undefined.
         """
-        if not (resume and self._is_paused):
+        if not resume:
             self._reset()
-        machine = self._machine if resume else Machine()
+        machine = self._machine
         while True:
             instruction = self._fetch(addr)
             try:
@@ -211,7 +214,7 @@ class FunctionalSimulator:
             machine = advance(machine, instruction, self.config)
             addr += self.config.instruction_words
             if isinstance(instruction, Sync) and (step or instruction.halt):
-                self._machine, self._is_paused = machine, not instruction.halt
+                self._machine = machine
                 status = Status.HALTED if instruction.halt else Status.PAUSED
                 counts = (count % (1 << COUNTER_BITS) for count in
                           (machine.cycle, machine.busy_cycles))  # fmt: skip

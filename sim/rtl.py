@@ -75,7 +75,7 @@ class RtlSimulator:
             data += self._exchange(read, part * self.config.word_bytes)
         return bytes(data)
 
-    def run(self, addr: int, *, step: bool = False) -> list[Registers]:
+    def run(self, addr: int, *, step: bool = False, resume: bool = False) -> list[Registers]:
         """Run a program to its end.
 
         Parameters
@@ -84,6 +84,8 @@ class RtlSimulator:
             Word of the first instruction.
         step : bool
             Pause at every SYNC to read the counters; else only the last is read.
+        resume : bool
+            Let the counters count on, and the program go on where the one before it has ended.
 
         Returns
         -------
@@ -95,7 +97,7 @@ class RtlSimulator:
         RtlError
             If the accelerator meets an illegal instruction.
         """
-        flags = FLAG_STEP if step else 0
+        flags = FLAG_STEP * step | FLAG_RESUME * resume
         marks: list[Registers] = []
         while True:
             self._exchange(Request(Command.RUN, addr=addr, flags=flags), 0)

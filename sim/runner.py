@@ -1,4 +1,4 @@
-"""Run a program on any simulator: the image once, then inputs, run and outputs per image."""
+"""Run a program on any simulator: the image once, then inputs, runs and outputs per image."""
 
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mapping.program import Program, StoredTensor
+from mapping.program import Program, Slot, StoredTensor
 from systolic.spec.registers import Registers
 
 
@@ -21,8 +21,11 @@ class Simulator(Protocol):
         """Read ``count`` words from ``addr`` on."""
         ...
 
-    def run(self, addr: int, *, step: bool = False) -> list[Registers]:
-        """Run the program at ``addr``; counters at each stop."""
+    def run(self, addr: int, *, step: bool = False, resume: bool = False) -> list[Registers]:
+        """Run the program at ``addr``; counters at each stop.
+
+        With ``resume`` it goes on, and so do the counters, where the one before it has ended.
+        """
         ...
 
 
@@ -53,7 +56,8 @@ def run_network(
     tuple of ndarray of int64, shape (n, ...)
         Values q of each output.
     list of list of Registers
-        For each image, the counters at the end of each layer.
+        For each image, the counters at each SYNC; those of layers are
+        :attr:`mapping.program.Program.layer_stops`.
 
     Raises
     ------
@@ -62,14 +66,15 @@ def run_network(
     """
     packed = _pack(program, images)
     slots = program.slots if slot is None else (program.slots[slot],)
-    simulator.write(program.load_address, program.image)
+    for part in program.resident:
+        simulator.write(part.address, program.words_of(part))
     results: list[list[NDArray[np.int64]]] = [[] for _ in program.outputs]
     counters: list[list[Registers]] = []
     for index, inputs in enumerate(zip(*packed, strict=True)):
         place = slots[index % len(slots)]
         for tensor, data in zip(place.inputs, inputs, strict=True):
             simulator.write(tensor.address, data)
-        counters.append(simulator.run(place.entry, step=True))
+        counters.append(_run_parts(simulator, program, place))
         for tensor, values in zip(place.outputs, results, strict=True):
             values.append(read_tensor(simulator, program, tensor))
         if progress is not None:
@@ -79,6 +84,16 @@ def run_network(
         for values, tensor in zip(results, program.outputs, strict=True)
     )
     return outputs, counters
+
+
+def _run_parts(simulator: Simulator, program: Program, slot: Slot) -> list[Registers]:
+    """One image, from inputs that have been written; counters at each SYNC."""
+    marks: list[Registers] = []
+    for number, part in enumerate(program.runs(slot)):
+        if part in program.streamed:
+            simulator.write(part.address, program.words_of(part))
+        marks += simulator.run(part.entry, step=True, resume=number > 0)
+    return marks
 
 
 def read_tensor(simulator: Simulator, program: Program, tensor: StoredTensor) -> NDArray[np.int64]:

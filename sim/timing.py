@@ -24,7 +24,8 @@ def trace_lines(program: Program) -> Iterator[str]:
 
     Runs of MATMULs are one line: they never wait, and take equally long.
     """
-    layer, run, first = 0, 0, 0
+    layers = dict(zip(program.layer_stops, program.layers, strict=True))
+    stop, run, first = 0, 0, 0
     for interval in timeline(program.instructions, program.config):
         if isinstance(interval.instruction, Matmul):
             first = first if run else interval.start
@@ -37,6 +38,6 @@ def trace_lines(program: Program) -> Iterator[str]:
         taken = interval.end - interval.start
         yield f"{interval.start:9d} {taken:7d} {waited:>8} {interval.instruction}"
         if isinstance(interval.instruction, Sync):
-            record = program.layers[layer] if layer < len(program.layers) else None
-            yield f"{interval.end:9d} end of {record.name if record else 'program'}"
-            layer += 1
+            other = "part" if program.parts else "program"
+            yield f"{interval.end:9d} end of {layers[stop].name if stop in layers else other}"
+            stop += 1

@@ -19,6 +19,7 @@ from mapping.cli.subject import (
 )
 from mapping.compiler import SlotCount
 from mapping.errors import ProgramError
+from mapping.line import line_lines
 from mapping.network import Network
 from mapping.networks import network_names
 from mapping.presets import PRESETS
@@ -38,6 +39,12 @@ clock_option = click.option(
     callback=_check_number,
     help="Also show cycles as time at this clock.",
 )
+baud_option = click.option(
+    "--baud",
+    type=click.IntRange(min=1),
+    help="Also show what an image takes on a serial line of this rate and, with --clock-mhz, "
+    "whether that or the array bounds a stream of images.",
+)
 
 
 @click.command("compile")
@@ -54,7 +61,14 @@ clock_option = click.option(
     "auto takes 2 where they fit.",
 )
 @click.option("--no-prune", is_flag=True, help="Keep channels that no result depends on.")
+@click.option(
+    "--no-stream",
+    is_flag=True,
+    help="Refuse a network that does not fit the memory at once, instead of cutting it into parts "
+    "that are sent while the array works.",
+)
 @clock_option
+@baud_option
 @verbose_option
 def compile_command(
     network: str,
@@ -62,7 +76,9 @@ def compile_command(
     target: Path | None,
     slots: str,
     no_prune: bool,
+    no_stream: bool,
     clock_mhz: float | None,
+    baud: int | None,
 ) -> None:
     """Compile NETWORK to a program, and show what it takes."""
     subject = load_subject(network)
@@ -71,8 +87,10 @@ def compile_command(
     if target is not None and not target.parent.is_dir():
         raise click.UsageError(f"the folder of {target} does not exist")
     counts: dict[str, SlotCount] = {"1": 1, "2": 2, "auto": "auto"}
-    program = to_program(subject, network, config_name, counts[slots], prune=not no_prune)
-    show_program(program, clock_mhz)
+    program = to_program(
+        subject, network, config_name, counts[slots], prune=not no_prune, stream=not no_stream
+    )
+    show_program(program, clock_mhz, baud)
     if target is not None:
         with reported(OSError, ProgramError):
             program.save(target)
@@ -108,11 +126,11 @@ def info_command(subject: str | None) -> None:
         if isinstance(loaded, Network):
             _show_network(loaded)
         else:
-            show_program(loaded, None)
+            show_program(loaded)
 
 
-def show_program(program: Program, clock_mhz: float | None) -> None:
-    """Print a program's layers, cycles and memory."""
+def show_program(program: Program, clock_mhz: float | None = None, baud: int | None = None) -> None:
+    """Print a program's layers, cycles and memory, and what bounds it."""
     pruned = [layer.pruned_text for layer in program.layers]
     layers = table(
         f"{program.name} on {program.config}",
@@ -131,23 +149,41 @@ def show_program(program: Program, clock_mhz: float | None) -> None:
         f"{sum(layer.busy_cycles for layer in program.layers):,}", "", "",
     )  # fmt: skip
     print_table(layers)
-    config = program.config
-    words = len(program.image) // config.word_bytes
-    used = program.load_address + words
     facts(
-        memory=f"{used:,} of {config.scratchpad_words:,} words of {config.word_bits} bits "
-        f"({used / config.scratchpad_words:.0%}): activations {program.load_address:,}, "
-        f"weights and code {words:,}",
+        memory=_memory_text(program),
         slots=_slots_text(program),
+        **({"parts": _parts_text(program)} if program.is_streamed else {}),
         cycles=f"{program.cycles:,} per image",
     )
     if clock_mhz is not None:
         facts(time=time_text(program.cycles, clock_mhz))
+    facts(**line_lines(program, clock_mhz, baud))
+
+
+def _memory_text(program: Program) -> str:
+    config = program.config
+    used = max(part.place.stop for part in program.runs(program.slots[0]))
+    words = used - program.load_address
+    what = "parts" if program.is_streamed else "weights and code"
+    return (
+        f"{used:,} of {config.scratchpad_words:,} words of {config.word_bits} bits "
+        f"({used / config.scratchpad_words:.0%}): activations {program.load_address:,}, "
+        f"{what} {words:,}"
+    )
+
+
+def _parts_text(program: Program) -> str:
+    return (
+        f"{len(program.parts)}, of which {len(program.streamed)} are sent again for every image: "
+        f"{program.streamed_bytes:,} of {len(program.image):,} bytes"
+    )
 
 
 def _slots_text(program: Program) -> str:
     if len(program.slots) > 1:
         return f"{len(program.slots)}: one image can be transferred while another one runs"
+    if program.is_streamed:
+        return "1: parts are sent while others run"
     missing = program.slot_deficit_bytes
     return f"1: a second one would need {missing:,} bytes more" if missing else "1"
 

@@ -127,6 +127,7 @@ def to_program(
     slots: SlotCount = "auto",
     *,
     prune: bool = True,
+    stream: bool = True,
 ) -> Program:
     """Program of a subject: compiled, or checked to be for the configuration that is named.
 
@@ -142,6 +143,8 @@ def to_program(
         Slots to compile a network with.
     prune : bool
         Whether to remove channels that no result depends on.
+    stream : bool
+        Whether to cut what does not fit into parts.
 
     Raises
     ------
@@ -152,7 +155,9 @@ def to_program(
         config = load_config(config_name or DEFAULT_PRESET)
         title = subject.info.name or Path(name).stem
         with busy(f"compiling {title}"), reported(MappingError, about=title):
-            return compile_network(subject.graph, config, name=title, slots=slots, prune=prune)
+            return compile_network(
+                subject.graph, config, name=title, slots=slots, prune=prune, stream=stream
+            )
     if config_name is not None:
         check_config(subject, name, load_config(config_name), config_name)
     return subject

@@ -2,7 +2,7 @@
 
 from mapping.errors import ProgramError
 from mapping.program.container import Program
-from mapping.program.data import LayerRecord, Slot
+from mapping.program.data import LayerRecord, Part, Slot
 from mapping.program.tensor import Packing, StoredTensor
 
-__all__ = ["LayerRecord", "Packing", "Program", "ProgramError", "Slot", "StoredTensor"]
+__all__ = ["LayerRecord", "Packing", "Part", "Program", "ProgramError", "Slot", "StoredTensor"]

@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate, chain
 from typing import Final
 
 from mapping.errors import ProgramError
 from mapping.program.tensor import StoredTensor
 from systolic.spec.config import ArrayConfig
-from systolic.spec.isa import Instruction, InstructionError, decode
+from systolic.spec.isa import Instruction, InstructionError, Sync, decode
 
 MAX_SLOTS: Final = 2
 """One runs, the other is filled or read: a third would wait."""
@@ -89,8 +90,42 @@ class Slot:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Part:
+    """A run of its own within an inference: words, and instructions among them.
+
+    Parameters
+    ----------
+    start : int
+        Word of the program's image at which its words begin.
+    address : int
+        Word of the scratchpad at which they have to be.
+    words : int
+        Their number.
+    entry : int
+        Word of the first instruction.
+    instructions : int
+        Number of instructions, with the SYNC that halts.
+    """
+
+    start: int
+    address: int
+    words: int
+    entry: int
+    instructions: int
+
+    @property
+    def place(self) -> range:
+        """Its words in the scratchpad."""
+        return range(self.address, self.address + self.words)
+
+
+@dataclass(frozen=True, kw_only=True)
 class ProgramData:
     """A network for one configuration: the content of a program file.
+
+    A program that the scratchpad cannot hold at once is *streamed*: it consists of parts that run
+    one after the other, the host writing a part while the one before it runs; see
+    :mod:`mapping.scheduling.parts`. Parts that share no words with another are written once.
 
     Parameters
     ----------
@@ -99,17 +134,22 @@ class ProgramData:
     config : ArrayConfig
         The array it was made for.
     image : bytes
-        Words to write at ``load_address`` once.
+        Words to write at ``load_address`` once; of a streamed program, the words of all parts, one
+        after the other.
     load_address : int
-        First word of the image.
+        First word of the image, or of all parts.
     instruction_count : int
-        Number of instructions of each slot, from its ``entry`` on.
+        Number of instructions of each slot, from its ``entry`` on; of a streamed program, of all
+        parts.
     slots : tuple of Slot
-        One or two.
+        One or two; one, of a streamed program, with the entry of its first part.
+    parts : tuple of Part
+        In order; none if the program is not streamed.
     slot_deficit_bytes : int
         What the scratchpad lacks for a second slot; 0 if there is one, or it was not asked for.
     layers : tuple of LayerRecord
-        In order of execution; each ends in a SYNC.
+        In order of execution; each ends in a SYNC. Where a part ends within a layer, the layer has
+        that part's SYNC as well.
     tensors : tuple of StoredTensor
         All tensors of a run in the first slot; only with ``keep_all`` do they all survive to the
         end.
@@ -121,6 +161,7 @@ class ProgramData:
     load_address: int
     instruction_count: int
     slots: tuple[Slot, ...]
+    parts: tuple[Part, ...]
     slot_deficit_bytes: int
     layers: tuple[LayerRecord, ...]
     tensors: tuple[StoredTensor, ...]
@@ -145,24 +186,80 @@ class ProgramData:
         """Instructions of the first slot; see :attr:`code`."""
         return self.code[0]
 
+    @property
+    def is_streamed(self) -> bool:
+        """Whether parts of it have to be written for every image."""
+        return bool(self.parts)
+
+    @property
+    def transfers_overlap(self) -> bool:
+        """Whether the host transfers most of what it has to while the array works."""
+        return self.is_streamed or len(self.slots) > 1
+
+    def runs(self, slot: Slot) -> tuple[Part, ...]:
+        """What to run in a slot for one image, in order: its parts, or all of it at once."""
+        if self.parts:
+            return self.parts
+        words = len(self.image) // self.config.word_bytes
+        whole = Part(
+            start=0,
+            address=self.load_address,
+            words=words,
+            entry=slot.entry,
+            instructions=self.instruction_count,
+        )
+        return (whole,)
+
+    @cached_property
+    def resident(self) -> tuple[Part, ...]:
+        """What is written once."""
+        if not self.parts:
+            return self.runs(self.slots[0])
+        changes = [0] * (self.config.scratchpad_words + 1)
+        for part in self.parts:
+            changes[part.place.start] += 1
+            changes[part.place.stop] -= 1
+        shared = [0, *accumulate(users > 1 for users in accumulate(changes))]
+        return tuple(
+            part for part in self.parts if shared[part.place.start] == shared[part.place.stop]
+        )
+
+    @cached_property
+    def streamed(self) -> frozenset[Part]:
+        """What is written for every image, each part before it runs."""
+        return frozenset(self.parts).difference(self.resident)
+
+    @property
+    def streamed_bytes(self) -> int:
+        """Bytes of what is written for every image, beside its inputs."""
+        return sum(part.words for part in self.streamed) * self.config.word_bytes
+
+    def words_of(self, part: Part) -> bytes:
+        """Words of a part."""
+        word_bytes = self.config.word_bytes
+        return self.image[part.start * word_bytes : (part.start + part.words) * word_bytes]
+
     @cached_property
     def code(self) -> tuple[tuple[Instruction, ...], ...]:
-        """Decoded instructions of each slot.
+        """Decoded instructions of each slot, of all parts one after the other.
 
         Raises
         ------
         ProgramError
             If the image does not hold them.
         """
-        return tuple(self._decode(slot.entry) for slot in self.slots)
+        return tuple(
+            tuple(chain.from_iterable(map(self.code_of, self.runs(slot)))) for slot in self.slots
+        )
 
-    def _decode(self, entry: int) -> tuple[Instruction, ...]:
+    def code_of(self, part: Part) -> tuple[Instruction, ...]:
+        """Decoded instructions of a part; raises what :attr:`code` does."""
         stride = self.config.instruction_words * self.config.word_bytes
-        start = (entry - self.load_address) * self.config.word_bytes
-        code = self.image[start : start + self.instruction_count * stride]
-        if start < 0 or len(code) != self.instruction_count * stride:
+        start = (part.entry - part.address) * self.config.word_bytes
+        code = self.words_of(part)[max(start, 0) :][: part.instructions * stride]
+        if start < 0 or len(code) != part.instructions * stride:
             raise ProgramError(
-                f"program: {self.instruction_count} instructions at word {entry} do not lie in the "
+                f"program: {part.instructions} instructions at word {part.entry} do not lie in the "
                 "image"
             )
         words = [code[i : i + 8] for i in range(0, len(code), stride)]
@@ -170,6 +267,25 @@ class ProgramData:
             return tuple(decode(int.from_bytes(word, "little")) for word in words)
         except InstructionError as error:
             raise ProgramError(f"program: {error}") from None
+
+    @cached_property
+    def layer_stops(self) -> tuple[int, ...]:
+        """Which of a run's SYNCs end layers, counted from 0; in a streamed program, not all do.
+
+        Raises
+        ------
+        ProgramError
+            If a layer does not end in a SYNC, or the last one's is not the last of all.
+        """
+        syncs = [i for i, code in enumerate(self.instructions, 1) if isinstance(code, Sync)]
+        numbers = {end: number for number, end in enumerate(syncs)}
+        ends = accumulate(layer.instructions for layer in self.layers)
+        stops = tuple(numbers.get(end, -1) for end in ends)
+        if self.layers and (-1 in stops or stops[-1] != len(syncs) - 1):
+            raise ProgramError(
+                "program: every layer must end in a SYNC, and the last one in the last"
+            )
+        return stops
 
     @property
     def cycles(self) -> int:

@@ -1,10 +1,11 @@
 """The program file: one file, data only, read back strictly.
 
-The file's form is :mod:`mapping.file_format`'s. Its JSON holds configuration and digest, layers and
-tensors; its data are the image.
+The file's form is :mod:`mapping.file_format`'s. Its JSON holds configuration and digest, slots,
+parts, layers and tensors; its data are the image.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -12,7 +13,7 @@ from typing import Any, Final, TypeVar
 from mapping.errors import ProgramError
 from mapping.file_format import FileFormat, write_whole
 from mapping.json_records import Record, RecordReader
-from mapping.program.data import LayerRecord, ProgramData, Slot
+from mapping.program.data import LayerRecord, Part, ProgramData, Slot
 from mapping.program.tensor import StoredTensor
 from mapping.program.verify import verify_program
 from systolic.spec.config import ArrayConfig, ConfigError
@@ -22,10 +23,10 @@ Data = TypeVar("Data", bound=ProgramData)
 FORMAT: Final = FileFormat(
     kind="program",
     magic=b"SYSTPRG\n",
-    version=3,
+    version=4,
     remedy="compile again",
     data_name="image",
-    data_max_bytes=4 << 20,
+    data_max_bytes=64 << 20,
     is_deflated=False,
     error=ProgramError,
 )
@@ -37,6 +38,7 @@ KEYS: Final = (
     "layers",
     "load_address",
     "name",
+    "parts",
     "slot_deficit_bytes",
     "slots",
     "tensors",
@@ -78,6 +80,7 @@ def to_bytes(program: ProgramData) -> bytes:
         "load_address": program.load_address,
         "instruction_count": program.instruction_count,
         "slots": [asdict(slot) for slot in program.slots],
+        "parts": [asdict(part) for part in program.parts],
         "slot_deficit_bytes": program.slot_deficit_bytes,
         "layers": [asdict(layer) for layer in program.layers],
         "tensors": [asdict(tensor) for tensor in program.tensors],
@@ -100,13 +103,19 @@ def _decode(content: Any, image: bytes, cls: type[Data]) -> Data:
     if values["config_digest"] != config.digest.hex():
         raise ProgramError("the configuration is not the one its digest was made of: compile again")
     words = config.scratchpad_words
-    limits = {"load_address": words, "instruction_count": words, "slot_deficit_bytes": 1 << 32}
+    image_words, odd_bytes = divmod(len(image), config.word_bytes)
+    limits = {
+        "load_address": words,
+        "instruction_count": max(words, image_words),
+        "slot_deficit_bytes": 1 << 32,
+    }
     for key, limit in limits.items():
         value = values[key]
         if type(value) is not int or not 0 <= value <= limit:
             raise ProgramError(f"{key} must be 0..{limit}, not {value!r}")
-    image_words, odd_bytes = divmod(len(image), config.word_bytes)
-    if odd_bytes or values["load_address"] + image_words > words:
+    parts = _records(Part, values, "parts")
+    _check_parts(parts, image_words, values["load_address"], config)
+    if odd_bytes or (not parts and values["load_address"] + image_words > words):
         raise ProgramError(f"the image ({len(image)} bytes) does not fit the scratchpad")
     program = cls(
         name=READER.as_text(values["name"], "name"),
@@ -115,6 +124,7 @@ def _decode(content: Any, image: bytes, cls: type[Data]) -> Data:
         load_address=values["load_address"],
         instruction_count=values["instruction_count"],
         slots=_records(Slot, values, "slots"),
+        parts=parts,
         slot_deficit_bytes=values["slot_deficit_bytes"],
         layers=_records(LayerRecord, values, "layers"),
         tensors=_records(StoredTensor, values, "tensors"),
@@ -132,3 +142,20 @@ def _decode(content: Any, image: bytes, cls: type[Data]) -> Data:
 def _records(cls: type[Record], values: dict[str, Any], key: str) -> tuple[Record, ...]:
     items = READER.as_list(values[key], key)
     return tuple(READER.record(cls, item, f"{key}[{i}]") for i, item in enumerate(items))
+
+
+def _check_parts(
+    parts: Sequence[Part], image_words: int, load_address: int, config: ArrayConfig
+) -> None:
+    """Refuse parts that are not the image's words in order, or that do not fit the scratchpad."""
+    start = 0
+    for number, part in enumerate(parts):
+        if part.start != start or part.words < 1:
+            raise ProgramError(f"parts[{number}] does not begin where the one before it ends")
+        start += part.words
+        if not load_address <= part.address <= config.scratchpad_words - part.words:
+            raise ProgramError(f"parts[{number}] does not fit the scratchpad")
+        if part.instructions < 1:
+            raise ProgramError(f"parts[{number}] must have instructions")
+    if parts and start != image_words:
+        raise ProgramError(f"the parts have {start} words, but the image {image_words}")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from mapping.program.data import ProgramData
+from mapping.program.data import Part, ProgramData
 from mapping.program.tensor import StoredTensor
 from systolic.spec.config import ArrayConfig
 from systolic.spec.isa import listing
@@ -13,8 +13,12 @@ def program_lines(program: ProgramData) -> Iterator[str]:
     config = program.config
     words = len(program.image) // config.word_bytes
     yield f"program {program.name} for {config} ({config.digest.hex()})"
-    yield f"image   {words} words at {program.load_address}"
+    yield f"image   {words} words " + (
+        f"in {len(program.parts)} parts" if program.parts else f"at {program.load_address}"
+    )
     yield f"slot 0  {program.instruction_count} instructions at {program.entry}"
+    for number, part in enumerate(program.parts):
+        yield part_line(number, part, program)
     inputs = {tensor.node for tensor in program.inputs}
     for tensor in program.tensors:
         yield tensor_line("input " if tensor.node in inputs else "tensor", tensor, config)
@@ -55,6 +59,15 @@ def _layer_lines(program: ProgramData) -> Iterator[str]:
         first = last
     if not program.layers:
         yield from listing(list(program.instructions))
+
+
+def part_line(number: int, part: Part, program: ProgramData) -> str:
+    """One line about a part: place, code, whether it stays."""
+    how = "written for every image" if part in program.streamed else "written once"
+    return (
+        f"part {number:2d}  {part.words} words at {part.address}, {part.instructions} instructions "
+        f"at {part.entry}, {how}"
+    )
 
 
 def tensor_line(kind: str, tensor: StoredTensor, config: ArrayConfig) -> str:

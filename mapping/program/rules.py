@@ -60,6 +60,10 @@ class MachineRules:
         """Note that words have been written."""
         self._written[addr : addr + count] = True
 
+    def forget(self, addr: int, count: int) -> None:
+        """Note that words may hold anything from now on."""
+        self._written[addr : addr + count] = False
+
     def check(self, instruction: Instruction) -> None:
         """Refuse an instruction that breaks a rule; else note what it defines.
 

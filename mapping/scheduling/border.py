@@ -54,6 +54,7 @@ class BorderMemory:
 def border_instructions(
     tensor: StoredTensor,
     readable: int,
+    weights: int,
     table: OffsetTable,
     constants: Constants,
     config: ArrayConfig,
@@ -65,7 +66,9 @@ def border_instructions(
     tensor : StoredTensor
         Whose border; it has one.
     readable : int
-        Address of any weight tile; the array multiplies its first word by its weights.
+        Address of a word that holds anything by then; the array multiplies it by weights.
+    weights : int
+        Address of any weight tile.
     table : OffsetTable
         State of the offset table.
     constants : Constants
@@ -74,7 +77,7 @@ def border_instructions(
         The array.
     """
     pixels = tensor.border_pixels()
-    digits, readable = config.digits(tensor.bits), readable % ADDRESS_SPACE
+    digits, weights = config.digits(tensor.bits), weights % ADDRESS_SPACE
     cols = min(config.cols, config.rows)
     parameters = constants.parameters([(0, 0, 0)] * cols) % ADDRESS_SPACE
     offsets = np.split(pixels, range(OFFSET_DEPTH, len(pixels), OFFSET_DEPTH))
@@ -84,7 +87,7 @@ def border_instructions(
         start, addr = table.place(distances), constants.units(distances) % ADDRESS_SPACE
         code.append(Load(target=LoadTarget.OFFSETS, count=len(part), start=start, addr=addr))
         if index == 0:
-            code += _zero_word(tensor, digits, start, readable, parameters, config)
+            code += _zero_word(tensor, digits, start, readable, weights, parameters, config)
         base = tensor.address + int(part[0]) * tensor.pixel_words(config)
         code += [
             Store(
@@ -104,6 +107,7 @@ def _zero_word(
     digits: int,
     start: int,
     readable: int,
+    weights: int,
     parameters: int,
     config: ArrayConfig,
 ) -> list[Instruction]:
@@ -117,6 +121,6 @@ def _zero_word(
             hi=(1 << tensor.bits) - 1,
         ),
         Load(target=LoadTarget.PARAMETERS, count=cols, addr=parameters),
-        Matmul(first=1, half=HALF, digits=1, count=1, start=start, base=readable, weights=readable),
+        Matmul(first=1, half=HALF, digits=1, count=1, start=start, base=readable, weights=weights),
         *(Drain(half=HALF, count=1, cols=cols, row=row) for row in range(0, config.rows, cols)),
     ]

@@ -94,7 +94,12 @@ class LayerEmitter:
         self._code, self._table = [], OffsetTable()
         if self._writes_border:
             self._code += border_instructions(
-                self._output, self._weights[0], self._table, self._constants, self._config
+                self._output,
+                self._inputs[0].address,
+                self._weights[0],
+                self._table,
+                self._constants,
+                self._config,
             )
         self._emit_output()
         half, stores = 0, list[tuple[PixelTile, int, int]]()

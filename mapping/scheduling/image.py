@@ -1,11 +1,14 @@
 """The constant part of a program: weights, parameters, tables, instructions; each stored once."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mapping.errors import UnsupportedError
+from mapping.program.rules import ADDRESS_SPACE
 from systolic.spec.config import ArrayConfig
 from systolic.spec.isa import Instruction
 from systolic.spec.layout import (
@@ -49,7 +52,35 @@ class NoConstants:
         return 0
 
 
-class Image:
+class _Packing(ABC):
+    """Constants packed into words; a subclass places them."""
+
+    def __init__(self, config: ArrayConfig) -> None:
+        self._config = config
+
+    def weights(self, tiles: NDArray[np.int64]) -> list[int]:
+        """As :class:`Constants`."""
+        config = self._config
+        digits = split_digits(tiles, config.weight_digits, config.digit_bits)
+        data = pack_words(digits.transpose(1, 3, 0, 2), config)
+        length = config.weight_words * config.word_bytes
+        return [self.place(data[i : i + length]) for i in range(0, len(data), length)]
+
+    def parameters(self, channels: Sequence[tuple[int, int, int]]) -> int:
+        """As :class:`Constants`."""
+        return self.place(pack_parameters(channels, self._config))
+
+    def units(self, values: NDArray[np.int64]) -> int:
+        """As :class:`Constants`."""
+        return self.place(pack_units(values.tolist(), self._config))
+
+    @abstractmethod
+    def place(self, data: bytes) -> int:
+        """Place whole words; identical data has one place."""
+        ...
+
+
+class Image(_Packing):
     """Words from ``base`` on; identical data shares its words.
 
     Addresses may pass the end of the scratchpad while the image grows: the compiler says by how
@@ -64,7 +95,7 @@ class Image:
     """
 
     def __init__(self, config: ArrayConfig, base: int) -> None:
-        self._config = config
+        super().__init__(config)
         self._data = bytearray()
         self._places: dict[bytes, int] = {}
         self.base = base
@@ -79,22 +110,6 @@ class Image:
         """All words."""
         return bytes(self._data)
 
-    def weights(self, tiles: NDArray[np.int64]) -> list[int]:
-        """As :class:`Constants`."""
-        config = self._config
-        digits = split_digits(tiles, config.weight_digits, config.digit_bits)
-        data = pack_words(digits.transpose(1, 3, 0, 2), config)
-        length = config.weight_words * config.word_bytes
-        return [self._place(data[i : i + length]) for i in range(0, len(data), length)]
-
-    def parameters(self, channels: Sequence[tuple[int, int, int]]) -> int:
-        """As :class:`Constants`."""
-        return self._place(pack_parameters(channels, self._config))
-
-    def units(self, values: NDArray[np.int64]) -> int:
-        """As :class:`Constants`."""
-        return self._place(pack_units(values.tolist(), self._config))
-
     def instructions(self, program: Sequence[Instruction]) -> int:
         """Append a program and return its entry."""
         entry = self.base + self.words
@@ -102,8 +117,41 @@ class Image:
         self._data += pack_instructions(codes, self._config)
         return entry
 
-    def _place(self, data: bytes) -> int:
+    def place(self, data: bytes) -> int:
+        """As :class:`_Packing`."""
         if data not in self._places:
             self._places[data] = self.base + self.words
             self._data += data
         return self._places[data]
+
+
+class NumberedConstants(_Packing):
+    """Constants that lie nowhere yet: instead of an address, each has a number.
+
+    Parameters
+    ----------
+    config : ArrayConfig
+        The array.
+    """
+
+    def __init__(self, config: ArrayConfig) -> None:
+        super().__init__(config)
+        self._numbers: dict[bytes, int] = {}
+
+    @property
+    def data(self) -> list[bytes]:
+        """Words of every constant, by number."""
+        return list(self._numbers)
+
+    def place(self, data: bytes) -> int:
+        """As :class:`_Packing`.
+
+        Raises
+        ------
+        UnsupportedError
+            If there are more constants than an instruction can tell apart.
+        """
+        number = self._numbers.setdefault(data, len(self._numbers))
+        if number >= ADDRESS_SPACE:
+            raise UnsupportedError(f"a layer has more than {ADDRESS_SPACE} different constants")
+        return number

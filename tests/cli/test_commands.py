@@ -9,6 +9,7 @@ import pytest
 from mapping.builder import Builder
 from mapping.cli import commands
 from mapping.compiler import compile_network
+from mapping.line import line_load
 from mapping.network import save_network
 from mapping.networks import load_included
 from mapping.presets import PRESETS
@@ -122,3 +123,29 @@ def test_info_alone_names_what_is_included(systolic: Systolic) -> None:
     outcome = systolic("info")
     for name in ("digits", "digits_int8", "digits_int4", *PRESETS):
         assert name in outcome.out
+
+
+def test_compile_streams_what_does_not_fit_and_says_what_bounds_it(
+    systolic: Systolic, tmp_path: Path
+) -> None:
+    tight, path = tmp_path / "tight.json", tmp_path / "streamed"
+    tight.write_text(json.dumps({"scratchpad_words": 2500}))
+    rates = ("--clock-mhz", "24", "--baud", "115200")
+    outcome = systolic("compile", "digits", "--config", tight, "-o", path, *rates)
+    assert outcome.status == 0
+    program = Program.load(path)
+    assert "slots      1: parts are sent while others run\n" in outcome.out
+    counts = (
+        f"{len(program.parts)}, of which {len(program.streamed)} are sent again for every image"
+    )
+    assert f"parts      {counts}: " in outcome.out
+    assert f"{program.streamed_bytes:,} of {len(program.image):,} bytes" in outcome.out
+    milliseconds = line_load(program).seconds(115200) * 1e3
+    assert f"line       {milliseconds:,.2f} ms per image at 115,200 baud" in outcome.out
+    assert "bound      by the line; the array is busy for" in outcome.out
+    assert max(map(len, outcome.out.splitlines())) <= 100
+    outcome = systolic("compile", "digits", "--config", tight, "--no-stream")
+    outcome.assert_fails(1, "digits_int8: program: ", "are more than the scratchpad's 2500")
+    outcome = systolic("run", path, "--simulator", "functional", "--images", "2")
+    assert outcome.status == 0
+    assert "as predicted, in every layer of every image" in outcome.out

@@ -81,8 +81,8 @@ def test_a_cycle_count_that_differs_fails(
     systolic: Systolic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Slow(FunctionalSimulator):
-        def run(self, addr: int, *, step: bool = False) -> list[Registers]:
-            marks = super().run(addr, step=step)
+        def run(self, addr: int, *, step: bool = False, resume: bool = False) -> list[Registers]:
+            marks = super().run(addr, step=step, resume=resume)
             last = marks[-1]
             return [*marks[:-1], Registers(last.identity, last.cycles + 1, last.busy_cycles)]
 

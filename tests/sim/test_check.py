@@ -25,8 +25,8 @@ class LyingSimulator(FunctionalSimulator):
         super().__init__(program.config)
         self._change, self._runs = change, 0
 
-    def run(self, addr: int, *, step: bool = False) -> list[Registers]:
-        marks = super().run(addr, step=step)
+    def run(self, addr: int, *, step: bool = False, resume: bool = False) -> list[Registers]:
+        marks = super().run(addr, step=step, resume=resume)
         self._runs += 1
         return [
             Registers(mark.identity, *self._change(self._runs - 1, layer, mark))

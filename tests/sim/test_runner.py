@@ -92,9 +92,9 @@ class Recorder(FunctionalSimulator):
         super().__init__(config)
         self.entries: list[int] = []
 
-    def run(self, addr: int, *, step: bool = False) -> list[Registers]:
+    def run(self, addr: int, *, step: bool = False, resume: bool = False) -> list[Registers]:
         self.entries.append(addr)
-        return super().run(addr, step=step)
+        return super().run(addr, step=step, resume=resume)
 
 
 def test_images_take_turns_in_the_slots_unless_one_is_named() -> None:

@@ -74,6 +74,9 @@ def test_an_image_that_does_not_fit_is_refused_with_the_excess() -> None:
     bigger = builder.graph(value.matmul([list(range(64))] * 3).requantize(1 << 30, 0))
     message = r"program: \d+ words of weights.*for matmul_3\), .* the scratchpad's 64: \d+ bytes"
     with pytest.raises(ScratchpadError, match=message):
+        compile_network(bigger, wide, stream=False)
+    message = "two have to be there at a time, 260 words .* and 10 of activations .*: 1648 bytes"
+    with pytest.raises(ScratchpadError, match=message):
         compile_network(bigger, wide)
 
 
