@@ -20,8 +20,9 @@ from host.pending import Pending
 from host.protocol import DEFAULT_ATTEMPTS, DEFAULT_TIMEOUT_S, Link
 from host.transport import Transport, open_transport
 from systolic.spec.boards import Board, board_by_id
-from systolic.spec.config import INSTRUCTION_BITS, ArrayConfig
-from systolic.spec.isa import InstructionError, Sync, decode
+from systolic.spec.config import ArrayConfig
+from systolic.spec.isa import InstructionError
+from systolic.spec.layout import address_behind_sync
 from systolic.spec.packets import (
     FCS_BYTES,
     FLAG_RESUME,
@@ -215,7 +216,12 @@ class Device:
                 return marks
             if status is not Status.PAUSED:
                 raise ProgramFailedError(self.url, start)
-            addr, resume = self._behind_sync(addr), True
+            try:
+                addr, resume = address_behind_sync(self._written, addr, self.config), True
+            except InstructionError as error:
+                raise ProtocolError(
+                    self.url, f"the device paused in what is no program ({error})"
+                ) from None
 
     def wait(self, cycles: int = LONGEST_RUN_CYCLES) -> Reply:
         """Wait for the program that runs; the reply tells how it ended."""
@@ -292,21 +298,6 @@ class Device:
         words = self.config.scratchpad_words
         if not 0 <= addr <= addr + count <= words:
             raise ValueError(f"words must be 0..{words - 1}, not {addr}..{addr + count - 1}")
-
-    def _behind_sync(self, addr: int) -> int:
-        """Address of the instruction behind the next SYNC, in the program that was written."""
-        while True:
-            words = range(addr, addr + self.config.instruction_words)
-            code = b"".join(self._written.get(word, b"") for word in words)
-            addr += len(words)
-            try:
-                word = decode(int.from_bytes(code[: INSTRUCTION_BITS // 8], "little"))
-            except InstructionError as error:
-                raise ProtocolError(
-                    self.url, f"the device paused in what is no program ({error})"
-                ) from None
-            if isinstance(word, Sync):
-                return addr
 
 
 def identify(

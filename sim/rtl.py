@@ -9,8 +9,8 @@ from pathlib import Path
 
 from sim.compiled import CompiledModel, compile_component
 from systolic.accelerator import Accelerator
-from systolic.spec.config import INSTRUCTION_BITS, ArrayConfig
-from systolic.spec.isa import Sync, decode
+from systolic.spec.config import ArrayConfig
+from systolic.spec.layout import address_behind_sync
 from systolic.spec.packets import FLAG_RESUME, FLAG_STEP, Command, Request, bursts
 from systolic.spec.registers import REGISTER_BYTES, Registers, Status
 
@@ -108,17 +108,8 @@ class RtlSimulator:
                 return marks
             if status != Status.PAUSED:
                 raise RtlError(f"program at word {addr} stopped at an illegal instruction")
-            addr = self._behind_sync(addr)
+            addr = address_behind_sync(self._instructions, addr, self.config)
             flags |= FLAG_RESUME
-
-    def _behind_sync(self, addr: int) -> int:
-        """Address of the instruction behind the next SYNC, as the host knows its program."""
-        while True:
-            words = range(addr, addr + self.config.instruction_words)
-            code = b"".join(self._instructions[word] for word in words)
-            addr += len(words)
-            if isinstance(decode(int.from_bytes(code[: INSTRUCTION_BITS // 8], "little")), Sync):
-                return addr
 
     def _exchange(self, request: Request, rx_bytes: int, *, limit: int | None = None) -> bytes:
         # A byte takes a few cycles; a request a few more.

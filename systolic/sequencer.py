@@ -99,7 +99,7 @@ class Sequencer(wiring.Component):
                 "count_o": Out(1),
                 "entry_o": Out(1),
                 "hold_pixel_o": Out(1),
-                "slot_o": Out(1, init=1),
+                "slot_o": Out(1, init=1),  # pyright: ignore[reportCallIssue]  # the stub lacks it
                 "unit_o": Out(UNIT_BITS),
                 "offset_en_o": Out(1),
                 "table_en_o": Out(1),

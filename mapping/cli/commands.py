@@ -22,8 +22,10 @@ from mapping.errors import ProgramError
 from mapping.line import line_lines
 from mapping.network import Network
 from mapping.networks import network_names
-from mapping.presets import PRESETS
+from mapping.presets import DEFAULT_PRESET, PRESETS
 from mapping.program import Program
+from mapping.program.memory import layer_words
+from systolic.spec.boards import Board, BoardError, board_named
 from systolic.spec.config import ArrayConfig
 
 
@@ -50,6 +52,10 @@ baud_option = click.option(
 @click.command("compile")
 @click.argument("network")
 @config_option
+@click.option(
+    "--board", "board_name", metavar="BOARD",
+    help="Compile for a board's configuration, and show times at its clock and its line's rate.",
+)  # fmt: skip
 @click.option("-o", "--output", "target", type=click.Path(dir_okay=False, path_type=Path),
               help="Program file to write.")  # fmt: skip
 @click.option(
@@ -73,6 +79,7 @@ baud_option = click.option(
 def compile_command(
     network: str,
     config_name: str | None,
+    board_name: str | None,
     target: Path | None,
     slots: str,
     no_prune: bool,
@@ -87,14 +94,27 @@ def compile_command(
     if target is not None and not target.parent.is_dir():
         raise click.UsageError(f"the folder of {target} does not exist")
     counts: dict[str, SlotCount] = {"1": 1, "2": 2, "auto": "auto"}
+    default = PRESETS[DEFAULT_PRESET]
+    if board_name is not None:
+        board = _board(board_name)
+        default = board.config
+        clock_mhz, baud = clock_mhz or board.clock.hz / 1e6, baud or board.uart.baud
     program = to_program(
-        subject, network, config_name, counts[slots], prune=not no_prune, stream=not no_stream
-    )
+        subject, network, config_name, counts[slots],
+        default=default, prune=not no_prune, stream=not no_stream,
+    )  # fmt: skip
     show_program(program, clock_mhz, baud)
     if target is not None:
         with reported(OSError, ProgramError):
             program.save(target)
         facts(written=f"{target}, {target.stat().st_size:,} bytes")
+
+
+def _board(name: str) -> Board:
+    try:
+        return board_named(name)
+    except BoardError as error:
+        raise click.UsageError(str(error)) from None
 
 
 @click.command("listing")
@@ -134,18 +154,19 @@ def show_program(program: Program, clock_mhz: float | None = None, baud: int | N
     pruned = [layer.pruned_text for layer in program.layers]
     layers = table(
         f"{program.name} on {program.config}",
-        "<layer", "output", "MACs", "instr.", "cycles", "busy", "util.", "<bound by",
+        "<layer", "output", "MACs", "words", "cycles", "busy", "util.", "<bound by",
         *(["<pruned"] if any(pruned) else []),
     )  # fmt: skip
-    for layer, text in zip(program.layers, pruned, strict=True):
+    words = layer_words(program)
+    for layer, text, taken in zip(program.layers, pruned, words, strict=True):
         layers.add_row(
-            layer.name, shape_text(layer.out_shape), f"{layer.macs:,}", f"{layer.instructions:,}",
+            layer.name, shape_text(layer.out_shape), f"{layer.macs:,}", f"{taken:,}",
             f"{layer.cycles:,}", f"{layer.busy_cycles:,}", f"{layer.utilisation:.1%}", layer.bound,
             *([text] if any(pruned) else []),
         )  # fmt: skip
     layers.add_section()
     layers.add_row(
-        "total", "", f"{program.macs:,}", f"{program.instruction_count:,}", f"{program.cycles:,}",
+        "total", "", f"{program.macs:,}", f"{sum(words):,}", f"{program.cycles:,}",
         f"{sum(layer.busy_cycles for layer in program.layers):,}", "", "",
     )  # fmt: skip
     print_table(layers)

@@ -126,6 +126,7 @@ def to_program(
     config_name: str | None,
     slots: SlotCount = "auto",
     *,
+    default: ArrayConfig = PRESETS[DEFAULT_PRESET],
     prune: bool = True,
     stream: bool = True,
 ) -> Program:
@@ -141,6 +142,8 @@ def to_program(
         How the user named a configuration.
     slots : 1, 2 or "auto"
         Slots to compile a network with.
+    default : ArrayConfig
+        What to compile a network for if no configuration is named.
     prune : bool
         Whether to remove channels that no result depends on.
     stream : bool
@@ -152,7 +155,7 @@ def to_program(
         If the network does not fit, or the program is for another configuration.
     """
     if isinstance(subject, Network):
-        config = load_config(config_name or DEFAULT_PRESET)
+        config = default if config_name is None else load_config(config_name)
         title = subject.info.name or Path(name).stem
         with busy(f"compiling {title}"), reported(MappingError, about=title):
             return compile_network(

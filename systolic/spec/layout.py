@@ -13,11 +13,12 @@ Weights
     activations, and a PE keeps the last ``weight_bits`` bits it saw while its column was addressed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from systolic.spec.config import PARAMETER_BITS, ArrayConfig
+from systolic.spec.config import INSTRUCTION_BITS, PARAMETER_BITS, ArrayConfig
+from systolic.spec.isa import Instruction, InstructionError, Sync, decode
 from systolic.spec.rounding import LIMB_BITS, LIMBS, spread_limbs
 
 
@@ -188,3 +189,31 @@ def pack_instructions(instructions: Sequence[int], config: ArrayConfig) -> bytes
     """Words of encoded 64-bit instructions."""
     length = config.instruction_words * config.word_bytes
     return b"".join(code.to_bytes(8, "little").ljust(length, b"\0") for code in instructions)
+
+
+def address_behind_sync(words: Mapping[int, bytes], addr: int, config: ArrayConfig) -> int:
+    """Address of the instruction behind the next SYNC.
+
+    Parameters
+    ----------
+    words : mapping of int to bytes
+        What was written, word by word.
+    addr : int
+        Where the search starts, at an instruction.
+    config : ArrayConfig
+        The array.
+
+    Raises
+    ------
+    InstructionError
+        If what lies there is no program.
+    """
+    instruction: Instruction | None = None
+    while not isinstance(instruction, Sync):
+        places = range(addr, addr + config.instruction_words)
+        code = b"".join(words.get(place, b"") for place in places)
+        if len(code) < INSTRUCTION_BITS // 8:
+            raise InstructionError(f"nothing was written at word {addr}")
+        instruction = decode(int.from_bytes(code[: INSTRUCTION_BITS // 8], "little"))
+        addr += len(places)
+    return addr

@@ -14,6 +14,7 @@ from mapping.network import save_network
 from mapping.networks import load_included
 from mapping.presets import PRESETS
 from mapping.program import Program
+from systolic.spec.boards import board_named
 from systolic.spec.config import ArrayConfig
 from tests.cli.conftest import Systolic
 
@@ -149,3 +150,19 @@ def test_compile_streams_what_does_not_fit_and_says_what_bounds_it(
     outcome = systolic("run", path, "--simulator", "functional", "--images", "2")
     assert outcome.status == 0
     assert "as predicted, in every layer of every image" in outcome.out
+
+
+def test_a_board_gives_configuration_clock_and_rate(systolic: Systolic) -> None:
+    board = board_named("icebreaker")
+    outcome = systolic("compile", "digits", "--board", board.name)
+    program = compile_network(load_included("digits_int8").graph, board.config)
+    assert outcome.status == 0
+    assert f"digits_int8 on {board.config}" in outcome.out
+    assert f"{program.cycles:,} per image" in outcome.out
+    assert f"{program.cycles / board.clock.hz * 1e6:.1f} us per image" in outcome.out
+    assert f"ms per image at {board.uart.baud:,} baud" in outcome.out
+
+
+def test_a_board_that_is_not_there_is_refused(systolic: Systolic) -> None:
+    outcome = systolic("compile", "digits", "--board", "icebraker")
+    outcome.assert_fails(2, "there is no board 'icebraker'", "icebreaker")

@@ -6,7 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from systolic.spec.config import ArrayConfig
+from systolic.spec.isa import InstructionError, Store, Sync
 from systolic.spec.layout import (
+    address_behind_sync,
     join_digits,
     pack_activations,
     pack_instructions,
@@ -130,3 +132,18 @@ def test_units_and_instructions_fill_up_to_whole_words() -> None:
     assert pack_units([1, 2, 0xFFFF, 4], config).hex(" ", 2) == ("0100 0200 ffff 0400 0000 0000")
     code = pack_instructions([0x0807060504030201, 1], config)
     assert code.hex(" ", 6) == "010203040506 070800000000 010000000000 000000000000"
+
+
+@pytest.mark.parametrize("rows", [4, 16])
+def test_the_next_sync_is_found_word_by_word(rows: int) -> None:
+    config = ArrayConfig(rows=rows)
+    codes = [
+        op.encode() for op in (Store(digits=1, count=1, block=0, base=0), Sync(), Sync(halt=1))
+    ]
+    data, size = pack_instructions(codes, config), config.word_bytes
+    words = {9 + i: data[i * size : (i + 1) * size] for i in range(len(data) // size)}
+    behind = address_behind_sync(words, 9, config)
+    assert behind == 9 + 2 * config.instruction_words
+    assert address_behind_sync(words, behind, config) == behind + config.instruction_words
+    with pytest.raises(InstructionError, match="nothing was written at word"):
+        address_behind_sync(words, behind + config.instruction_words, config)
