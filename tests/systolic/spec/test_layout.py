@@ -138,7 +138,8 @@ def test_units_and_instructions_fill_up_to_whole_words() -> None:
 def test_the_next_sync_is_found_word_by_word(rows: int) -> None:
     config = ArrayConfig(rows=rows)
     codes = [
-        op.encode() for op in (Store(digits=1, count=1, block=0, base=0), Sync(), Sync(halt=1))
+        op.encode()
+        for op in (Store(digits=1, count=1, block=0, base=0), Sync(halt=0), Sync(halt=1))
     ]
     data, size = pack_instructions(codes, config), config.word_bytes
     words = {9 + i: data[i * size : (i + 1) * size] for i in range(len(data) // size)}
