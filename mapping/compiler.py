@@ -149,6 +149,7 @@ def _with_slots(backend: "_Backend", slots: SlotCount, name: str, *, keep_all: b
 class _Choice:
     """How a layer is run: as it is or by block, with its weights, its tiling and the cycles."""
 
+    original: LoweredLayer
     layer: LoweredLayer
     tiles: LayerTiles
     tiling: Tiling
@@ -263,7 +264,7 @@ class _Backend:
                 tiling, cycles = choose_tiling(
                     layer, tiles, self.unplaced, self.config, writes_border=writes_border
                 )
-                choices.append(_Choice(layer, tiles, tiling, cycles))
+                choices.append(_Choice(self.layers[index], layer, tiles, tiling, cycles))
             best = min(choices, key=lambda choice: choice.cycles)
             self.choices[index, writes_border] = best
         return self.choices[index, writes_border]
@@ -320,7 +321,7 @@ class _Backend:
             op=layer.op,
             output=layer.output,
             in_shapes=tuple(shapes.values()),
-            out_shape=layer.out_shape,
+            out_shape=choice.original.out_shape,
             macs=layer.macs,
             instructions=len(code),
             cycles=cycles,

@@ -127,9 +127,10 @@ def test_info_alone_names_what_is_included(systolic: Systolic) -> None:
 
 
 def test_compile_streams_what_does_not_fit_and_says_what_bounds_it(
-    systolic: Systolic, tmp_path: Path
+    systolic: Systolic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tight, path = tmp_path / "tight.json", tmp_path / "streamed"
+    monkeypatch.chdir(tmp_path)  # short names
+    tight, path = Path("tight.json"), Path("streamed")
     tight.write_text(json.dumps({"scratchpad_words": 2500}))
     rates = ("--clock-mhz", "24", "--baud", "115200")
     outcome = systolic("compile", "digits", "--config", tight, "-o", path, *rates)

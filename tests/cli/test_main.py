@@ -54,7 +54,7 @@ def test_verbose_shows_the_trace_before_the_line(
     systolic: Systolic, tmp_path: Path, words: list[str]
 ) -> None:
     config = tmp_path / "small.json"
-    config.write_text('{"scratchpad_words": 1024}')
+    config.write_text('{"scratchpad_words": 384}')
     outcome = systolic(*words, "--config", config)
     assert outcome.status == 1
     assert "Traceback (most recent call last)" in outcome.err

@@ -106,7 +106,7 @@ def test_an_unreadable_name_is_one_line(systolic: Systolic) -> None:
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"scratchpad_words": 1024}, "bytes too many"),
+        ({"scratchpad_words": 384}, "bytes too many"),
         ({"acc_bits": 16, "weight_bits": 4}, "but 32767 is the limit"),
     ],
     ids=["too large", "accumulator overflow"],
