@@ -55,28 +55,31 @@ def test_every_tensor_of_real_speech_is_that_of_tflite_micro() -> None:
     assert_same(model_path("kws_ref_model.tflite").read_bytes(), [speech()[0][:IMAGES]])
 
 
-@pytest.mark.parametrize("prune", [False, True], ids=["whole", "pruned"])
-@pytest.mark.parametrize(
-    "name",
-    [
-        "kws_ref_model",
-        pytest.param("pretrainedResnet_quant", marks=pytest.mark.slow),
-        pytest.param("ad01_int8", marks=pytest.mark.slow),
-    ],
-)
-def test_the_functional_simulator_gives_every_layer(name: str, prune: bool) -> None:
+def check_every_layer(name: str, batch: np.ndarray, *, prune: bool) -> None:
     """Every tensor that the compiled program stores, with memory to keep them all."""
     graph = load_tflite(model_path(f"{name}.tflite")).graph
     program = compile_network(graph, ROOMY, keep_all=True, slots=1, prune=prune)
-    simulator, batch = FunctionalSimulator(ROOMY), images(name, 1)
-    outputs, _ = run_network(simulator, program, batch)
-    expected = run_all(graph, batch)
-    for output, node in zip(outputs, graph.outputs, strict=True):
-        np.testing.assert_array_equal(output, expected[node])
-    for tensor in program.tensors:
-        if tensor.packing is None and not prune:  # pruned tensors have fewer channels
-            got = read_tensor(simulator, program, tensor)
-            np.testing.assert_array_equal(got, expected[tensor.node][-1])
+    simulator, expected = FunctionalSimulator(ROOMY), run_all(graph, batch)
+    for index in range(len(batch)):
+        outputs, _ = run_network(simulator, program, batch[index : index + 1])
+        for output, node in zip(outputs, graph.outputs, strict=True):
+            np.testing.assert_array_equal(output[0], expected[node][index])
+        for tensor in program.tensors:
+            if tensor.packing is None and not prune:  # pruned tensors have fewer channels
+                got = read_tensor(simulator, program, tensor)
+                np.testing.assert_array_equal(got, expected[tensor.node][index])
+
+
+@pytest.mark.parametrize("prune", [False, True], ids=["whole", "pruned"])
+def test_the_functional_simulator_gives_every_layer(prune: bool) -> None:
+    check_every_layer("kws_ref_model", images("kws_ref_model", 1), prune=prune)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("prune", [False, True], ids=["whole", "pruned"])
+@pytest.mark.parametrize("name", SHAPES)
+def test_the_functional_simulator_gives_every_layer_of_many_images(name: str, prune: bool) -> None:
+    check_every_layer(name, images(name, IMAGES), prune=prune)
 
 
 @pytest.mark.slow
