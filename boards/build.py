@@ -40,7 +40,13 @@ Progress = Callable[[str, str], None]
 """Takes the name of a step and how it is; called from several threads."""
 
 _STAGES: Final = {"Packing": "packing", "Creating initial": "placing", "Routing": "routing"}
+_SPARE_SEEDS: Final = 4
+"""Tried one by one where those that were asked for find no place: few do in a full chip."""
 _SOURCES: Final[tuple[ModuleType, ...]] = (carry, control_sets, ecp5, flow, ice40)
+
+
+class UnplacedError(ToolError):
+    """The design fits, but no seed that was tried found a place for every cell."""
 
 
 class FitError(ToolError):
@@ -126,7 +132,8 @@ def build(
     board : Board
         Board; :func:`dataclasses.replace` its fields for another configuration, clock or rate.
     seeds : int
-        How many placements are tried (seeds 1, 2, ...); the fastest is taken.
+        How many placements are tried (seeds 1, 2, ...); the fastest is taken. Where none of them
+        finds a place for every cell, up to four more.
     jobs : int, optional
         How many of them at once; by default one per processor.
     cache : Path, optional
@@ -144,6 +151,8 @@ def build(
         If a tool is missing or fails.
     FitError
         If the design does not fit.
+    UnplacedError
+        If it does, but no seed finds a place for every cell.
     TimingError
         If no seed is fast enough.
     """
@@ -161,7 +170,7 @@ def build(
     folder = (cache or default_cache()) / digest
     folder.mkdir(parents=True, exist_ok=True)
     _synthesise(chip, folder, rtlil, constraints, progress)
-    placed = _place_all(chip, folder, board, range(1, seeds + 1), jobs or os.cpu_count(), progress)
+    placed = _place_any(chip, folder, board, seeds, jobs or os.cpu_count(), progress)
     best = max(placed, key=lambda one: one.fmax_mhz)
     report = BuildReport(
         board=board.name,
@@ -213,6 +222,20 @@ def _synthesise(chip: Flow, folder: Path, rtlil: str, constraints: str, progress
             for name in (f"top{chip.constraints[1]}", "packed.json"):
                 os.replace(scratch / name, folder / name)
     progress("synthesis", "done")
+
+
+def _place_any(
+    chip: Flow, folder: Path, board: Board, seeds: int, jobs: int | None, progress: Progress
+) -> list[Placed]:
+    """As :func:`_place_all`, with spare seeds where none finds a place."""
+    for spare in range(_SPARE_SEEDS):
+        first = seeds + spare if spare else 1
+        try:
+            return _place_all(chip, folder, board, range(first, seeds + spare + 1), jobs, progress)
+        except UnplacedError:
+            continue
+    last = seeds + _SPARE_SEEDS
+    return _place_all(chip, folder, board, (last,), jobs, progress)
 
 
 def _place_all(
@@ -275,6 +298,11 @@ def _explain(chip: Flow, board: Board, log: str, error: ToolError) -> None:
     excess = [one for one in usage if not one.fits]
     if not excess:
         full = f" ({usage[0].used:,} {usage[0].name} of {usage[0].available:,})" if usage else ""
+        if "legal placement" in str(error):
+            raise UnplacedError(
+                f"{board.name}: no place for every cell was found{full}: try more --seeds, or "
+                "smaller rows or cols"
+            ) from error
         raise ToolError(f"{board.name}: {error}{full}") from error
     needs = ", ".join(f"{one.used:,} {one.name} of {one.available:,}" for one in excess)
     is_memory = all("RAM" in one.name for one in excess)

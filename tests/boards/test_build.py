@@ -4,12 +4,14 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from boards import build as building
 from boards import tools
-from boards.build import Bitstream, FitError, TimingError, build
+from boards.build import Bitstream, FitError, TimingError, UnplacedError, build
+from boards.flow import Flow
 from boards.tools import ToolError
 from systolic.spec.boards import Board, BoardError, board_named
 from tests.boards.stand_in import Line, Store, Sum
@@ -102,6 +104,31 @@ def test_what_was_built_is_not_built_again(
     assert again == bitstream
     assert ("synthesis", "running") not in states
     assert {step for step, state in states if state.endswith("MHz")} == {"seed 1", "seed 2"}
+
+
+@pytest.mark.parametrize("good", [3, 99])
+def test_seeds_that_find_no_place_are_followed_by_others(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, good: int
+) -> None:
+    tried: list[int] = []
+    place = Flow.place
+
+    def full(self: Flow, folder: Path, *, seed: int, **options: Any) -> None:
+        tried.append(seed)
+        if seed < good:
+            (folder / f"seed-{seed}.log").write_text("")
+            raise ToolError("nextpnr: ERROR: Unable to find legal placement for cell 'x'")
+        place(self, folder, seed=seed, **options)
+
+    monkeypatch.setattr(Flow, "place", full)
+    board = at_mhz(ICESTICK, 45)
+    if good == 3:
+        report = build(board, cache=cache, make_link=Line).report
+        assert (tried, list(report.seeds)) == ([1, 2, 3], [3])
+    else:
+        with pytest.raises(UnplacedError, match="icestick: no place for every cell was found"):
+            build(board, cache=cache, make_link=lambda: Line(cycles=5))
+        assert tried == [1, 2, 3, 4, 5]
 
 
 def test_another_seed_takes_no_synthesis(
