@@ -1,9 +1,9 @@
 """Normal form of sums and products: affine in stored activations.
 
 Every expression of accumulators is ``constant + sum of terms``; a :class:`Term` is, for each
-element, the sum over some further axes of a weight times an activation found at an address. The form
-is closed under movement, sum, addition and multiplication by constants, and does not remember in
-which order these were written: that is why equal computations give equal graphs.
+element, the sum over some further axes of a weight times an activation found at an address. The
+form is closed under movement, sum, addition and multiplication by constants, and does not remember
+in which order these were written: that is why equal computations give equal graphs.
 """
 
 from collections.abc import Callable

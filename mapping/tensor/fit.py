@@ -1,8 +1,8 @@
 """What an address does to an image: steps of the output's axes, and the taps that are summed.
 
-An address is compared as a whole with ``coordinate = steps . output index + tap``: every element and
-every zero of the border has to agree. How it came about (windows, strides, reshapes, flips) plays
-no role.
+An address is compared as a whole with ``coordinate = steps . output index + tap``: every element
+and every zero of the border has to agree. How it came about (windows, strides, reshapes, flips)
+plays no role.
 """
 
 from collections.abc import Sequence
@@ -128,7 +128,7 @@ def _run(address: Address, rank: int, outer: Shape, axis: int, image: Image) -> 
     return int(numbers[changes[0]]) + 1 if len(changes) else length
 
 
-def _step(def _step(places: Values, inside: NDArray[np.bool_], axis: int) -> Values:
+def _step(places: Values, inside: NDArray[np.bool_], axis: int) -> Values:
     """What one step along an axis adds to the coordinates, where two neighbours are inside."""
     count = inside.shape[axis]
     pairs = np.take(inside, range(count - 1), axis) & np.take(inside, range(1, count), axis)

@@ -1,4 +1,4 @@
-"""Lowering: an expression becomes a graph of :mod:`mapping.ops` nodes, and an address to read it at.
+"""Lowering: an expression becomes a graph of nodes, and an address to read its result at.
 
 Activations are stored where a node computes them, movements are kept as addresses until somebody
 reads, and sums are brought into the normal form (:mod:`mapping.tensor.affine`) where they are
@@ -145,7 +145,7 @@ class _Lowering:
         return self._append(expression, ops.Reshape(inputs=(node,), shape=shape))
 
     def _pointwise(self, expression: Clamp | Lut) -> Stored:
-        """Clamps and tables work on what is stored, whatever the view: only its zeros may differ."""
+        """Clamps and tables work on what is stored, whatever the view; its zeros may differ."""
         source = self.read(expression.source)
         if has_border(source.address) and not _keeps_zero(expression):
             source = self._bordered(expression, source)

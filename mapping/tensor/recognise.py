@@ -1,8 +1,8 @@
 """The recogniser: which weighted node a sum of products is.
 
 Terms over one stored tensor are fitted to a sliding window over its image
-(:mod:`mapping.tensor.fit`); the weights are then scattered into a dense kernel, tap by tap. Only the
-kernel decides what comes out:
+(:mod:`mapping.tensor.fit`); the weights are then scattered into a dense kernel, tap by tap. Only
+the kernel decides what comes out:
 
 ==============================================  ========================================
 windows of one pixel, every pixel               matmul

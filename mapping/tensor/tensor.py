@@ -1,7 +1,6 @@
 """The lazy tensor: numpy's words for expressions."""
 
 from collections.abc import Sequence
-from types import EllipsisType
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,7 +20,6 @@ from mapping.tensor.expression import (
     Input,
     Lut,
     Max,
-    Moved,
     Mul,
     Requantize,
     Sum,
@@ -29,27 +27,15 @@ from mapping.tensor.expression import (
 )
 from mapping.tensor.interpret import evaluate
 from mapping.tensor.lower import lower
-from mapping.tensor.movement import (
-    Expand,
-    Movement,
-    Pad,
-    Permute,
-    Reshape,
-    Shape,
-    ShapeError,
-    Shrink,
-    Stride,
-    Values,
-    Window,
-)
+from mapping.tensor.movable import Movable
+from mapping.tensor.movement import Values
 from mapping.tensor.scale import OnnxScale, Scale, TfliteScale
 from systolic.spec.config import ArrayConfig
 
-Index = slice | int | EllipsisType | None
 WEIGHT_BITS = 8
 
 
-class Tensor:
+class Tensor(Movable):
     """A computation that has not run; see :mod:`mapping.tensor`.
 
     Parameters
@@ -76,9 +62,6 @@ class Tensor:
 
     __array_priority__ = 1000  # numpy's operators leave mixed expressions to this class
 
-    def __init__(self, expression: Expression) -> None:
-        self.expression = expression
-
     @classmethod
     def input(
         cls,
@@ -102,16 +85,6 @@ class Tensor:
         return cls(Buffer(array.astype(np.int64), bits, name))
 
     @property
-    def shape(self) -> Shape:
-        """Shape of the value."""
-        return self.expression.shape
-
-    @property
-    def ndim(self) -> int:
-        """Number of axes."""
-        return len(self.shape)
-
-    @property
     def element(self) -> ElementType | None:
         """Type of the elements: activations, accumulators, or None for constants."""
         return self.expression.element
@@ -120,115 +93,6 @@ class Tensor:
     def inputs(self) -> tuple[Input, ...]:
         """What the host gives, in the order in which :meth:`numpy` and :meth:`run` take it."""
         return tuple(node for node in in_order(self.expression) if isinstance(node, Input))
-
-    # Movement
-
-    def _move(self, movement: Movement) -> "Tensor":
-        """Moved tensor; constants are moved by numpy at once."""
-        try:
-            shape = movement.result(self.shape)
-        except ShapeError as error:
-            name = type(movement).__name__.lower()
-            raise ExpressionError(self.expression, f"{name}: {error}") from None
-        if shape == self.shape and isinstance(movement, Reshape | Expand):
-            return self
-        if isinstance(self.expression, Buffer):
-            buffer = self.expression
-            return Tensor(Buffer(movement.array(buffer.values), buffer.bits, buffer.name))
-        return Tensor(Moved(self.expression, movement))
-
-    def reshape(self, *shape: int) -> "Tensor":
-        """Same elements, row-major; one length may be -1."""
-        known = -int(np.prod(shape, dtype=np.int64))
-        if shape.count(-1) == 1 and known > 0:
-            length = int(np.prod(self.shape, dtype=np.int64)) // known
-            shape = tuple(length if extent == -1 else extent for extent in shape)
-        return self._move(Reshape(shape))
-
-    def permute(self, *axes: int) -> "Tensor":
-        """Axis i of the result is axis ``axes[i]``."""
-        return self._move(Permute(tuple(self._axis(axis) for axis in axes)))
-
-    @property
-    def T(self) -> "Tensor":  # noqa: N802  numpy's name
-        """All axes in the other order."""
-        return self.permute(*range(self.ndim - 1, -1, -1))
-
-    def expand(self, *shape: int) -> "Tensor":
-        """Axes of length 1 repeated to ``shape``."""
-        return self._move(Expand(shape))
-
-    def pad(self, *widths: tuple[int, int]) -> "Tensor":
-        """Zeros before and after each axis."""
-        return self._move(Pad(widths))
-
-    def shrink(self, *ranges: tuple[int, int]) -> "Tensor":
-        """Elements ``start <= i < stop`` of each axis."""
-        return self._move(Shrink(ranges))
-
-    def stride(self, *steps: int) -> "Tensor":
-        """Every n-th element of each axis, from the end backwards if the step is negative."""
-        return self._move(Stride(steps))
-
-    def flip(self, *axes: int) -> "Tensor":
-        """Axes backwards."""
-        flipped = {self._axis(axis) for axis in axes}
-        return self.stride(*(-1 if axis in flipped else 1 for axis in range(self.ndim)))
-
-    def sliding_window_view(
-        self,
-        window_shape: Sequence[int],
-        axis: Sequence[int],
-        dilation: Sequence[int] | None = None,
-    ) -> "Tensor":
-        """Windows along axes, as numpy's function; positions in a window are new axes at the end.
-
-        ``dilation`` is the step between a window's elements along each of ``axis``; 1 by default.
-        """
-        axes = tuple(self._axis(each) for each in axis)
-        steps = (1,) * len(axes) if dilation is None else tuple(dilation)
-        return self._move(Window(tuple(window_shape), axes, self.ndim, steps))
-
-    def __getitem__(self, key: Index | tuple[Index, ...]) -> "Tensor":
-        """Slices, positions, ``None`` and ``...`` as in numpy; no arrays."""
-        keys = list(key) if isinstance(key, tuple) else [key]
-        given = sum(one is not None and one is not ... for one in keys)
-        if given > self.ndim or keys.count(...) > 1:
-            raise ExpressionError(self.expression, f"has {self.ndim} axes, too few for {key}")
-        if ... not in keys:
-            keys.append(...)
-        place = keys.index(...)
-        keys[place : place + 1] = [slice(None)] * (self.ndim - given)
-        ranges, steps, shape = self._slices([one for one in keys if one is not None])
-        moved = self.shrink(*ranges).stride(*steps)
-        lengths = iter(zip(moved.shape, shape, strict=True))
-        result: list[int] = []
-        for one in keys:
-            if one is None:
-                result.append(1)
-                continue
-            length, is_kept = next(lengths)
-            result += [length] if is_kept else []
-        return moved.reshape(*result)
-
-    def _slices(self, keys: Sequence[Index]) -> tuple[list[tuple[int, int]], list[int], list[bool]]:
-        """Range and step of each axis, and whether it is kept."""
-        ranges: list[tuple[int, int]] = []
-        steps: list[int] = []
-        for extent, one in zip(self.shape, keys, strict=True):
-            if isinstance(one, slice):
-                met = range(*one.indices(extent))
-            elif isinstance(one, int) and -extent <= one < extent:
-                met = range(one % extent, one % extent + 1)
-            else:
-                raise ExpressionError(self.expression, f"has no element {one} on an axis of "
-                                      f"{extent}")  # fmt: skip
-            if not met:
-                raise ExpressionError(self.expression, f"nothing is left of {extent} by {one}")
-            ends = sorted((met[0], met[-1]))
-            ranges.append((ends[0], ends[1] + 1))
-            steps.append(met.step)
-        return ranges, steps, [isinstance(one, slice) for one in keys]
 
     # Arithmetic
 
@@ -412,16 +276,11 @@ class Tensor:
             raise ExpressionError(self.expression, f"{what} needs activations: quantize first")
         return self.element
 
-    def _axis(self, axis: int) -> int:
-        if not -self.ndim <= axis < self.ndim:
-            raise ExpressionError(self.expression, f"has {self.ndim} axes, so no axis {axis}")
-        return axis % self.ndim
-
     def _axes(self, axis: "Axes") -> tuple[int, ...]:
         if axis is None:
             return tuple(range(self.ndim))
         every = (axis,) if isinstance(axis, int) else axis
-        return tuple(sorted({self._axis(one) for one in every}))
+        return tuple(sorted({self.axis_number(one) for one in every}))
 
     def _kept(self, reduced: "Tensor", axes: tuple[int, ...], keepdims: bool) -> "Tensor":
         if not keepdims:
@@ -433,8 +292,9 @@ class Tensor:
         try:
             shape = np.broadcast_shapes(self.shape, right.shape)
         except ValueError:
-            raise ExpressionError(self.expression, f"shapes {self.shape} and {right.shape} do not "
-                                  "broadcast")  # fmt: skip
+            raise ExpressionError(
+                self.expression, f"shapes {self.shape} and {right.shape} do not broadcast"
+            ) from None
         sides = (
             side.reshape(*(1,) * (len(shape) - side.ndim), *side.shape).expand(*shape)
             for side in (self, right)

@@ -1,8 +1,8 @@
 """Addresses: where the elements of a moved tensor lie in the stored one.
 
-A :class:`View` is one affine step: element ``i`` is element ``offset + sum(strides * i)`` of what it
-looks at, or 0 if an index is outside ``valid``. Most chains of movements stay a single view. Where
-one does not (a reshape across a border of zeros, or across rows that overlap), an
+A :class:`View` is one affine step: element ``i`` is element ``offset + sum(strides * i)`` of what
+it looks at, or 0 if an index is outside ``valid``. Most chains of movements stay a single view.
+Where one does not (a reshape across a border of zeros, or across rows that overlap), an
 :class:`Address` stacks a second view on the first; what the stack as a whole does is read off
 :meth:`Address.index`, which is exact for every stack.
 """
@@ -171,7 +171,7 @@ class View:
         return blocks
 
     def follow(self, flat: Values, inside: NDArray[np.bool_]) -> tuple[Values, NDArray[np.bool_]]:
-        """Where elements of the view (row-major) come from, and which of them come from anywhere."""
+        """Where elements of the view (row-major) come from, and which come from anywhere."""
         result = np.full_like(flat, self.offset)
         for n, inner, stride, (low, high) in zip(
             self.shape, row_major(self.shape), self.strides, self.valid, strict=True
