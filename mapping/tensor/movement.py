@@ -130,7 +130,7 @@ class Pad(Movement):
 
     def array(self, values: Values) -> Values:
         """Call ``numpy.pad``."""
-        return np.pad(values, self.widths)
+        return np.pad(values, self.widths) if self.widths else values
 
     def before(self, tail: Shape) -> Movement:
         """Pad no further axis."""

@@ -6,7 +6,7 @@ from itertools import product
 import numpy as np
 
 from mapping.ops import Padding
-from mapping.tensor.fit import CHANNEL, COL, ROW, Side, fit, split_axes
+from mapping.tensor.fit import CHANNEL, COL, ROW, Fit, Side, fit, split_axes
 from mapping.tensor.movement import Reshape, Shape
 from mapping.tensor.recognise import images_of
 from mapping.tensor.view import Address, View, row_major
@@ -69,6 +69,8 @@ def pool(address: Address, rank: int, stored: Shape) -> Pooling | None:
             continue
         if np.any(np.count_nonzero(found.steps, axis=1) > 1):
             continue
+        if not _has_channels(found, lengths):
+            continue
         rows, cols = (
             Side.of(found.steps[:, side], lengths, found.taps[:, side], image[side])
             for side in (ROW, COL)
@@ -91,6 +93,14 @@ def pool(address: Address, rank: int, stored: Shape) -> Pooling | None:
         kernel, stride = (rows.kernel, cols.kernel), (rows.stride, cols.stride)
         return Pooling(image, pad, kernel, stride, shape, Address((view,)).move(Reshape(outer)))
     return None
+
+
+def _has_channels(found: Fit, lengths: Shape) -> bool:
+    """Whether all channels that outputs read are there, and none is a zero beside them."""
+    ends = found.steps[:, CHANNEL] * (np.array(lengths, np.int64) - 1)
+    first = int(found.taps[0, CHANNEL])
+    low, high = first + ends.clip(max=0).sum(), first + ends.clip(min=0).sum()
+    return bool(0 <= low and high < found.image[CHANNEL])
 
 
 def has_border(address: Address) -> bool:

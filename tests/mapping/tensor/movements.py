@@ -42,9 +42,7 @@ def movements(draw: st.DrawFn, shape: Shape) -> Movement:
         return Permute(tuple(draw(st.permutations(range(len(shape))))))
     if kind is Shrink:
         starts = [draw(st.integers(0, n - 1)) for n in shape]
-        return Shrink(
-            tuple((low, draw(st.integers(low + 1, n))) for low, n in zip(starts, shape))
-        )
+        return Shrink(tuple((low, draw(st.integers(low + 1, n))) for low, n in zip(starts, shape)))
     if kind is Stride:
         return Stride(tuple(draw(st.sampled_from((1, 1, -1, 2, -3))) for _ in shape))
     movement: Movement = Reshape(shapes(draw, prod(shape)))
@@ -58,8 +56,10 @@ def movements(draw: st.DrawFn, shape: Shape) -> Movement:
         size = draw(st.integers(1, shape[axis]))
         most = (shape[axis] - 1) // (size - 1) if size > 1 else 2
         movement = Window((size,), (axis,), len(shape), (draw(st.integers(1, max(most, 1))),))
-    return movement if prod(movement.result(shape)) <= MAX_ELEMENTS else Permute(
-        tuple(range(len(shape)))
+    return (
+        movement
+        if prod(movement.result(shape)) <= MAX_ELEMENTS
+        else Permute(tuple(range(len(shape))))
     )
 
 
