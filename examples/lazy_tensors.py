@@ -1,7 +1,7 @@
 """Lazy tensors: numpy's words for a small network, and what becomes of them on the array.
 
-A convolution is written as windows times a kernel, summed; a dense layer as ``@``. Nothing runs until
-the end, and movements in between cost nothing. Run from a checkout::
+A convolution is written as windows times a kernel, summed; a dense layer as ``@``. Nothing runs
+until the end, and movements in between cost nothing. Run from a checkout::
 
     python examples/lazy_tensors.py
 """
@@ -44,9 +44,8 @@ def main() -> None:
 
     pixels = RNG.integers(-128, 128, image.shape)
     result = tensor.run(FunctionalSimulator(CONFIG), pixels)
-    print(
-        f"the simulator gives {result}, numpy the same: {np.array_equal(result, tensor.numpy(pixels))}"
-    )
+    same = np.array_equal(result, tensor.numpy(pixels))
+    print(f"the simulator gives {result}, numpy the same: {same}")
 
 
 if __name__ == "__main__":

@@ -16,8 +16,8 @@ reads follows the address; what is left of it behind the last layer, the host fo
 (:mod:`mapping.tensor.affine`): a constant plus terms, each a sum over further axes of weight times
 activation at an address. Addresses are fitted as a whole to a window that slides over an image
 (:mod:`mapping.tensor.fit`), weights are scattered into its dense kernel, and the kernel alone
-decides which node it is (:mod:`mapping.tensor.recognise`): one pixel, a matmul; the whole image, a matmul of the flattened
-image; else a convolution, grouped where channels step. So
+decides which node it is (:mod:`mapping.tensor.recognise`): one pixel, a matmul; the whole image, a
+matmul of the flattened image; else a convolution, grouped where channels step. So
 ``(a.reshape(N, 1, N) * b.permute(1, 0).reshape(1, N, N)).sum(axis=2)`` is ``a @ b``, and windows
 times a kernel are ``conv2d``: the same graph, the same bytes of program.
 

@@ -1,6 +1,6 @@
 """What a tensor is and what becomes of it, in text."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from mapping.compiler import compile_network
@@ -18,28 +18,36 @@ def listing(root: Expression) -> str:
     """One line per expression, each after those that it is computed from."""
     order = in_order(root)
     numbers = {expression: number for number, expression in enumerate(order)}
-    return "\n".join(f"%{numbers[each]} {_line(each, numbers)}" for each in order)
+    texts = [f"%{numbers[each]} {_text(each, numbers)}" for each in order]
+    width = max(map(len, texts))
+    return "\n".join(
+        f"{text:<{width}s} -> {_type(each)}" for text, each in zip(texts, order, strict=True)
+    )
 
 
-def _line(expression: Expression, numbers: Mapping[Expression, int]) -> str:
-    """What one expression does, and the type of its value."""
+def _type(expression: Expression) -> str:
+    """Shape and type of a value."""
+    shape = "x".join(map(str, expression.shape)) or "scalar"
+    return f"{shape} {expression.element or 'constant'}"
+
+
+def _text(expression: Expression, numbers: Mapping[Expression, int]) -> str:
+    """What one expression does."""
     sources = ", ".join(f"%{numbers[source]}" for source in expression.sources)
     match expression:
         case lazy.Input():
-            what = f"input {expression.name}"
+            return f"input {expression.name}"
         case lazy.Buffer():
-            what = f"constant {expression.name}".replace("constant constant", "constant")
+            return f"constant {expression.name}".replace("constant constant", "constant")
         case lazy.Moved():
-            what = f"{expression.movement} of {sources}"
+            return f"{expression.movement} of {sources}"
         case lazy.Reduce():
             axes = ", ".join(map(str, expression.axes))
-            what = f"{_kind(expression)} along ({axes}) of {sources}"
+            return f"{_kind(expression)} along ({axes}) of {sources}"
         case lazy.Clamp():
-            what = f"clamp to {expression.low}..{expression.high} of {sources}"
+            return f"clamp to {expression.low}..{expression.high} of {sources}"
         case _:
-            what = f"{_kind(expression)} of {sources}"
-    shape = "x".join(map(str, expression.shape)) or "scalar"
-    return f"{what:<29s} -> {shape} {expression.element or 'constant'}"
+            return f"{_kind(expression)} of {sources}"
 
 
 def _kind(expression: Expression) -> str:
@@ -75,14 +83,14 @@ def explain(root: Expression, config: ArrayConfig) -> str:
     return "\n".join([*lines, *report.end(root, program.cycles)])
 
 
-def _owners(lowered: Lowered, root: Expression) -> dict[int, tuple[str, ...]]:
+def _owners(lowered: Lowered, root: Expression) -> dict[int, tuple[int, ...]]:
     """For each node of the graph, the numbers of the expressions it stands for."""
     numbers = {expression: number for number, expression in enumerate(in_order(root))}
-    owners: dict[int, tuple[str, ...]] = {}
+    owners: dict[int, tuple[int, ...]] = {}
     for expression, nodes in lowered.made.items():
         found = sorted(numbers[each] for each in _absorbed(expression, lowered))
         for node in nodes:
-            owners[node] = tuple(f"%{number}" for number in found)
+            owners[node] = tuple(found)
     return owners
 
 
@@ -105,7 +113,7 @@ class _Report:
 
     lowered: Lowered
     layers: tuple[FusedLayer, ...]
-    owners: Mapping[int, tuple[str, ...]]
+    owners: Mapping[int, tuple[int, ...]]
 
     @property
     def graph(self) -> Graph:
@@ -118,7 +126,7 @@ class _Report:
         kind = self.graph.types[layer.output]
         lines = [f"layer {number}: {kinds} -> {kind}, {cycles:,} cycles"]
         inside = dict.fromkeys(owner for node in layer.nodes for owner in self.owners.get(node, ()))
-        lines.append(f"  from {', '.join(sorted(inside, key=_number))}")
+        lines.append(f"  from {_ranges(inside)}")
         for expression, nodes in self.lowered.made.items():
             if expression in self.lowered.notes and set(nodes) & set(layer.nodes):
                 lines.append(f"  {_kind_of(expression)}: {self.lowered.notes[expression]}")
@@ -137,23 +145,31 @@ class _Report:
         """Why what follows a layer did not join it."""
         if layer.output in self.graph.outputs:
             return "this is the result"
-        users = self.graph.users[layer.output]
-        readers = ", ".join(f"{_name(self.graph.nodes[user])} "
-                            f"({', '.join(self.owners[user])})" for user in users)  # fmt: skip
-        if len(users) > 1:
-            return f"{len(users)} nodes read it, so it has to be stored: {readers}"
-        match self.graph.nodes[users[0]]:
+        readers = [reader for user in self.graph.users[layer.output] for reader in self._real(user)]
+        text = ", ".join(
+            f"{_name(self.graph.nodes[user])} ({_ranges(self.owners[user])})" for user in readers
+        )
+        if len(readers) > 1:
+            return f"{len(readers)} nodes read it, so it has to be stored: {text}"
+        match self.graph.nodes[readers[0]]:
             case MaxPool2d():
                 why = "its windows overlap, exceed the accumulators, or follow another max-pool"
             case Pad() | Reshape():
-                why = "where the elements lie changes, for which they have to be stored"
+                why = "elements change their place, for which they have to be stored"
             case Add():
                 why = "it reads two tensors, and a layer makes one"
             case Lut() | Clamp():
                 why = "it does not commute with the max-pool before it"
             case _:
                 why = "it sums over stored activations"
-        return f"{readers} cannot join: {why}"
+        return f"{text} cannot join: {why}"
+
+    def _real(self, user: int) -> tuple[int, ...]:
+        """A reader, or those behind it if it is only an address."""
+        node, made = self.graph.nodes[user], {layer.output for layer in self.layers}
+        if not isinstance(node, Pad | Reshape) or user in made:
+            return (user,)
+        return tuple(reader for each in self.graph.users[user] for reader in self._real(each))
 
 
 def _name(node: Node) -> str:
@@ -161,8 +177,19 @@ def _name(node: Node) -> str:
     return "requantize" if isinstance(node, Requantize) else node.KIND
 
 
-def _number(owner: str) -> int:
-    return int(owner[1:])
+def _ranges(numbers: Iterable[int]) -> str:
+    """Numbers of expressions, those that follow each other as a range.
+
+    >>> _ranges([4, 1, 2, 3, 7])
+    '%1..%4, %7'
+    """
+    runs: list[list[int]] = []
+    for number in sorted(numbers):
+        if runs and runs[-1][-1] + 1 == number:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ", ".join(f"%{run[0]}..%{run[-1]}" if run[1:] else f"%{run[0]}" for run in runs)
 
 
 def _kind_of(expression: Expression) -> str:

@@ -153,7 +153,11 @@ class _Lowering:
             low, high = expression.bounds
             node: ops.Node = ops.Clamp(inputs=(source.node,), clamp_min=low, clamp_max=high)
         else:
-            node = ops.Lut(inputs=(source.node,), table=expression.table, element=expression.type)
+            node = ops.Lut(
+                inputs=(source.node,),
+                table=expression.table.astype(np.int16),
+                element=expression.type,
+            )
         return replace(source, node=self._append(expression, node))
 
     def _bordered(self, expression: Expression, source: Stored) -> Stored:
@@ -221,7 +225,10 @@ class _Lowering:
         self, expression: Requantize, form: Affine, scales: tuple[NDArray[Any], ...]
     ) -> Stored:
         """Terms over one tensor: a convolution or a matmul."""
-        found = contract(form.terms, (form.constant, *scales))
+        try:
+            found = contract(form.terms, (form.constant, *scales))
+        except GraphError as error:
+            raise ExpressionError(expression, str(error)) from None
         if found is None:
             raise ExpressionError(
                 expression,

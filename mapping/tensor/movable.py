@@ -58,7 +58,8 @@ class Movable:
         except ShapeError as error:
             name = type(movement).__name__.lower()
             raise ExpressionError(self.expression, f"{name}: {error}") from None
-        if shape == self.shape and isinstance(movement, Reshape | Expand):
+        may_move = isinstance(movement, Permute | Window | Stride)
+        if shape == self.shape and (not may_move or movement == Stride((1,) * self.ndim)):
             return self
         if isinstance(self.expression, Buffer):
             buffer = self.expression

@@ -190,7 +190,7 @@ class _Windows:
         is_vector = len(stored) == 1
         flat = rows.covers(self.image[ROW]) and cols.covers(self.image[COL])
         if groups == 1 and (flat or (rows.is_plain and cols.is_plain)):
-            weights = kernel.reshape(-1, self.outputs)
+            weights = kernel.reshape(-1, self.outputs).astype(np.int32)
             source = (len(weights),) if flat else self.image
             shape = (self.outputs,) if flat else (*self.image[:CHANNEL], self.outputs)
             node = MatMul(inputs=(0,), weights=weights, bias=bias, weight_bits=bits)
@@ -198,7 +198,7 @@ class _Windows:
             note = "matmul of the flattened image" if is_flattened else "matmul"
             return Contraction(source, node, shape, self._address(), note)
         node = Conv2d(
-            inputs=(0,), weights=kernel, bias=bias, weight_bits=bits, groups=groups,
+            inputs=(0,), weights=kernel.astype(np.int32), bias=bias, weight_bits=bits, groups=groups,
             stride=(rows.stride, cols.stride), dilation=(rows.dilation, cols.dilation),
             pad=Padding(rows.before, rows.after, cols.before, cols.after),
         )  # fmt: skip
@@ -228,10 +228,9 @@ class _Windows:
             start += len(taps)
             for part in range(parts):
                 channel = taps + (0 if groups > 1 else self.depths[part])
-                is_real = (channel >= 0) & (channel < depth)
-                where = (np.array(rows.taps[places]), np.array(cols.taps[places]), channel)
-                row, col, channel = (values[is_real] for values in where)
-                np.add.at(kernel, (row, col, channel, part), weights[part].T[is_real])
+                real = np.flatnonzero((channel >= 0) & (channel < depth))
+                row, col = (np.array(side.taps[places])[real] for side in (rows, cols))
+                np.add.at(kernel, (row, col, channel[real], part), weights[part].T[real])
         return kernel.reshape(*kernel.shape[:3], self.outputs)
 
     def _weights(self, term: Term) -> Values:
@@ -283,7 +282,7 @@ def _dense(terms: Sequence[Term], size: int) -> Contraction | None:
         weights = term.weights.reshape(outputs, -1)
         np.add.at(matrix, (index[inside], output[inside]), weights[inside])
     node = MatMul(
-        inputs=(0,), weights=matrix, bias=np.zeros(outputs, np.int32),
+        inputs=(0,), weights=matrix.astype(np.int32), bias=np.zeros(outputs, np.int32),
         weight_bits=max(_width(matrix), *(term.bits for term in terms)),
     )  # fmt: skip
     note = (

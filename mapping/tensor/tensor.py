@@ -48,13 +48,13 @@ class Tensor(Movable):
     >>> a = Tensor.input((2, 3), name="a")
     >>> b = Tensor.constant([[1, 2], [3, 4], [5, 6]], name="b")
     >>> print((a @ b).quantize(0.5))
-    %0 input a                       -> 2x3 int8 z0
-    %1 reshape to (2, 1, 3) of %0    -> 2x1x3 int8 z0
-    %2 expand to (2, 2, 3) of %1     -> 2x2x3 int8 z0
-    %3 constant b                    -> 2x2x3 constant
-    %4 mul of %2, %3                 -> 2x2x3 acc32
-    %5 sum along (2) of %4           -> 2x2 acc32
-    %6 requantize of %5              -> 2x2 int8 z0
+    %0 input a                    -> 2x3 int8 z0
+    %1 reshape to (2, 1, 3) of %0 -> 2x1x3 int8 z0
+    %2 expand to (2, 2, 3) of %1  -> 2x2x3 int8 z0
+    %3 constant b                 -> 2x2x3 constant
+    %4 mul of %2, %3              -> 2x2x3 acc32
+    %5 sum along (2) of %4        -> 2x2 acc32
+    %6 requantize of %5           -> 2x2 int8 z0
     >>> (a @ b).quantize(0.5).numpy([[1, 2, 3], [4, 5, 6]])
     array([[11, 14],
            [25, 32]])

@@ -74,11 +74,12 @@ class View:
 
     def permute(self, axes: tuple[int, ...]) -> "View":
         """View with its axes in another order."""
-        shape, strides, valid = (
-            tuple(values[axis] for axis in axes)
-            for values in (self.shape, self.strides, self.valid)
+        return View(
+            tuple(self.shape[axis] for axis in axes),
+            tuple(self.strides[axis] for axis in axes),
+            self.offset,
+            tuple(self.valid[axis] for axis in axes),
         )
-        return View(shape, strides, self.offset, valid)
 
     def expand(self, shape: Shape) -> "View":
         """View with axes of length 1 repeated."""

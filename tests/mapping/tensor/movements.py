@@ -42,7 +42,11 @@ def movements(draw: st.DrawFn, shape: Shape) -> Movement:
         return Permute(tuple(draw(st.permutations(range(len(shape))))))
     if kind is Shrink:
         starts = [draw(st.integers(0, n - 1)) for n in shape]
-        return Shrink(tuple((low, draw(st.integers(low + 1, n))) for low, n in zip(starts, shape)))
+        return Shrink(
+            tuple(
+                (low, draw(st.integers(low + 1, n))) for low, n in zip(starts, shape, strict=True)
+            )
+        )
     if kind is Stride:
         return Stride(tuple(draw(st.sampled_from((1, 1, -1, 2, -3))) for _ in shape))
     movement: Movement = Reshape(shapes(draw, prod(shape)))

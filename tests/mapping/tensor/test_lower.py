@@ -1,7 +1,7 @@
 """Random expressions: the network that they become gives what numpy gives."""
 
 import numpy as np
-from hypothesis import given, note, settings
+from hypothesis import event, given, note, settings
 from hypothesis import strategies as st
 
 from mapping.reference import run
@@ -79,7 +79,7 @@ def test_the_network_gives_what_numpy_gives(tensor: Tensor) -> None:
     try:
         lowered = lower(tensor.expression)
     except ExpressionError as error:
-        assert any(reason in str(error) for reason in REFUSALS)
+        event(next(reason for reason in REFUSALS if reason in str(error)))  # none: it fails
         return
     shapes = [lowered.graph.types[node].shape for node in lowered.graph.input_ids]
     batches = [each.reshape(1, *shape) for each, shape in zip(given_values, shapes, strict=True)]
