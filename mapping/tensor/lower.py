@@ -101,9 +101,11 @@ class _Lowering:
     """One walk over an expression; every part of it is lowered once."""
 
     builder: Builder = field(default_factory=Builder)
-    stored: dict[Expression, Stored] = field(default_factory=dict)
-    made: dict[Expression, tuple[int, ...]] = field(default_factory=dict)
-    notes: dict[Expression, str] = field(default_factory=dict)
+    stored: dict[Expression, Stored] = field(default_factory=dict[Expression, Stored])
+    made: dict[Expression, tuple[int, ...]] = field(
+        default_factory=dict[Expression, tuple[int, ...]]
+    )
+    notes: dict[Expression, str] = field(default_factory=dict[Expression, str])
 
     def read(self, expression: Expression) -> Stored:
         """Where an expression of activations is stored."""

@@ -198,7 +198,8 @@ class _Windows:
             note = "matmul of the flattened image" if is_flattened else "matmul"
             return Contraction(source, node, shape, self._address(), note)
         node = Conv2d(
-            inputs=(0,), weights=kernel.astype(np.int32), bias=bias, weight_bits=bits, groups=groups,
+            inputs=(0,), weights=kernel.astype(np.int32), bias=bias, weight_bits=bits,
+            groups=groups,
             stride=(rows.stride, cols.stride), dilation=(rows.dilation, cols.dilation),
             pad=Padding(rows.before, rows.after, cols.before, cols.after),
         )  # fmt: skip
@@ -230,7 +231,7 @@ class _Windows:
                 channel = taps + (0 if groups > 1 else self.depths[part])
                 real = np.flatnonzero((channel >= 0) & (channel < depth))
                 row, col = (np.array(side.taps[places])[real] for side in (rows, cols))
-                np.add.at(kernel, (row, col, channel[real], part), weights[part].T[real])
+                np.add.at(kernel[:, :, :, part], (row, col, channel[real]), weights[part].T[real])
         return kernel.reshape(*kernel.shape[:3], self.outputs)
 
     def _weights(self, term: Term) -> Values:
