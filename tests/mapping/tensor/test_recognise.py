@@ -149,6 +149,8 @@ def test_a_residual_is_an_addition_with_weights() -> None:
         (lambda: X.sum(axis=(0, 1)).quantize(0.1), [Conv2d]),
         (lambda: X.max(axis=(0, 1)), [MaxPool2d]),
         (lambda: (X - X.flip(1)).quantize(0.5)[:1], [MatMul]),
+        # Zeros where the image goes on are no border.
+        (lambda: X[:, :2].pad((0, 0), (0, 5), (0, 0)).sum(axis=2).quantize(0.1), [MatMul]),
     ],
 )
 def test_other_sums_find_their_node(tensor: Callable[[], Tensor], kinds: list[type]) -> None:

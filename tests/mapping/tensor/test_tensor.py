@@ -74,6 +74,7 @@ REFUSED: list[tuple[Callable[[], object], str]] = [
     (lambda: X.sum(axis=2).compile(CONFIG), r"sum\(x, axis=\(2\)\): sums stay .* quantize them"),
     (lambda: (X * Y).quantize(0.1).compile(CONFIG), r"\(x \* y\): both factors are computed"),
     (lambda: X.max(axis=2).compile(CONFIG), "is no maximum over dense windows"),
+    (lambda: X.pad((0, 0), (0, 0), (1, 1)).clip(3, 9).compile(CONFIG), "are no border"),
     (lambda: (X.sum(0) + Y.sum(0)).quantize(1).compile(CONFIG), "adds sums over two tensors"),
     (lambda: (X + Y + 1).quantize(1).compile(CONFIG), "and no constant: quantize the sums first"),
     (lambda: (X * 99999).quantize(1).compile(CONFIG), "weight_bits must be 1..16, not 18"),
