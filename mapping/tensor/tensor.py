@@ -60,7 +60,7 @@ class Tensor(Movable):
            [25, 32]])
     """
 
-    __array_priority__ = 1000  # numpy's operators leave mixed expressions to this class
+    __array_ufunc__ = None  # numpy's operators leave mixed expressions to this class
 
     @classmethod
     def input(

@@ -38,6 +38,14 @@ def test_arithmetic_is_numpys_on_values_without_zero_point() -> None:
     np.testing.assert_array_equal(lazy.numpy(image, other), expected)
 
 
+def test_arrays_on_the_left_are_constants() -> None:
+    matrix, given = values((3, 6), 1), values((6, 2), 2)
+    tensor = Tensor.input((6, 2))
+    np.testing.assert_array_equal((matrix @ tensor).numpy(given), matrix @ given)
+    np.testing.assert_array_equal((given * tensor).numpy(given), given * given)
+    np.testing.assert_array_equal((given - tensor).numpy(given), given - given)
+
+
 def test_constants_are_computed_at_once() -> None:
     constant = (Tensor.constant([[1, 2], [3, 4]]).T @ [[1], [1]]).sum()
     np.testing.assert_array_equal(constant.numpy(), 10)
