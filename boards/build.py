@@ -228,14 +228,14 @@ def _place_any(
     chip: Flow, folder: Path, board: Board, seeds: int, jobs: int | None, progress: Progress
 ) -> list[Placed]:
     """As :func:`_place_all`, with spare seeds where none finds a place."""
-    for spare in range(_SPARE_SEEDS):
-        first = seeds + spare if spare else 1
+    spares = range(seeds + 1, seeds + 1 + _SPARE_SEEDS)
+    *earlier, last = range(1, seeds + 1), *([seed] for seed in spares)
+    for attempt in earlier:
         try:
-            return _place_all(chip, folder, board, range(first, seeds + spare + 1), jobs, progress)
+            return _place_all(chip, folder, board, attempt, jobs, progress)
         except UnplacedError:
             continue
-    last = seeds + _SPARE_SEEDS
-    return _place_all(chip, folder, board, (last,), jobs, progress)
+    return _place_all(chip, folder, board, last, jobs, progress)
 
 
 def _place_all(
