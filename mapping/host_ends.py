@@ -154,7 +154,7 @@ class OutputEnd:
     real : Affine or None
         The way back to real numbers.
     probabilities : RealSoftmax or None
-        Done last, of the real numbers.
+        Done last, if there are real numbers.
     """
 
     softmax: Softmax | None = None
@@ -164,7 +164,9 @@ class OutputEnd:
     def __call__(self, values: NDArray[np.int64]) -> NDArray[Any]:
         """Final output of the array's integers."""
         done = values if self.softmax is None else self.softmax(values)
-        real = done if self.real is None else self.real.dequantize(done)
+        if self.real is None:
+            return done
+        real = self.real.dequantize(done)
         return real if self.probabilities is None else self.probabilities(real)
 
 

@@ -80,8 +80,15 @@ class FixedRounding:
         if factors is None:
             return FixedScale(0, 0), np.arange(len(sums))
         scale = FixedScale(int(sum(factors) / 2 * (1 << FRACTION_BITS)), self.constant)
+        return scale, self._wrong(sums, scale, wanted)
+
+    def wrong(self, add: WeightedAdd, pairs: IntArray, wanted: IntArray) -> IntArray:
+        """Indices of the pairs of which an addition gives something else."""
+        return self._wrong(np.array(add.weights) @ pairs, add.scale, wanted)
+
+    def _wrong(self, sums: IntArray, scale: FixedScale, wanted: IntArray) -> IntArray:
         rounded = requantize_hardware(sums, 0, *scale, Rounding.TFLITE)
-        return scale, np.flatnonzero(np.clip(rounded, self.low, self.high) != wanted)
+        return np.flatnonzero(np.clip(rounded, self.low, self.high) != wanted)
 
 
 def search_weights(
@@ -115,6 +122,15 @@ def search_weights(
             return WeightedAdd((int(weights[0]), int(weights[1])), scale)
         hardest = np.union1d(hardest, wrong[:HARDEST])
     return None
+
+
+def nearest_weights(left: float, right: float, result: float) -> WeightedAdd:
+    """Weights in the nearest ratio to that of two scales, and the scale that goes with them."""
+    ratio = left / right
+    weights = min(weight_pairs(left, right), key=lambda pair: abs(pair[0] / pair[1] - ratio))
+    factor = max(left, right) / (int(weights.max()) * result)
+    multiplier = min(round(factor * (1 << FRACTION_BITS)), (1 << MULTIPLIER_BITS) - 1)
+    return WeightedAdd((int(weights[0]), int(weights[1])), FixedScale(multiplier, 0))
 
 
 def _nearest_to_ties(values: NDArray[np.float64]) -> IntArray:

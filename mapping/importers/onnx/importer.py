@@ -73,6 +73,13 @@ IMPORTERS: Final[Mapping[tuple[str, str], Importer]] = {
 }
 """How each operator of each domain is imported."""
 
+REFUSED: Final[Mapping[str, str]] = {
+    "ConvTranspose": "transposed convolutions are not supported: resize and convolve",
+    "DynamicQuantizeLinear": "scales that depend on data are not supported: use quantize_static",
+}
+"""What more can be said of some operators."""
+
+REAL_KINDS: Final = ("float", "double", "float16")
 HOW_TO_QUANTIZE: Final = (
     "it is not quantized: quantize it with onnxruntime.quantization.quantize_static (int8 or uint8)"
 )
@@ -140,8 +147,8 @@ def import_model(data: bytes, name: str = "", *, strict: bool = False) -> Import
 
 def import_records(model: Model, name: str = "") -> Imported:
     """Import a model that is read already."""
-    if not any("uantize" in node.op or "Linear" in node.op or "Integer" in node.op
-               or node.op.startswith("Q") for node in model.nodes):  # fmt: skip
+    is_real = all(port.kind in REAL_KINDS for port in model.inputs)
+    if is_real and not any("Quantize" in node.op for node in model.nodes):
         raise OnnxError(HOW_TO_QUANTIZE)
     walk = Walk(model)
     problems: list[Problem] = []
@@ -168,7 +175,7 @@ def import_records(model: Model, name: str = "") -> Imported:
 def _import_node(walk: Walk, node: Node) -> None:
     importer = IMPORTERS.get((node.domain, node.op))
     if importer is None:
-        raise RefusedError("this operator is not supported")
+        raise RefusedError(REFUSED.get(node.op, "this operator is not supported"))
     if not node.outputs or not node.outputs[0]:
         raise RefusedError("it has no output")
     walk.things[node.outputs[0]] = importer(walk, node)

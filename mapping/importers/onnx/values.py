@@ -131,11 +131,14 @@ class Real:
         Real number of each integer, in order.
     grid : Grid or None
         If the function is just DequantizeLinear.
+    error : float
+        By how much ONNX Runtime's results may differ from the table's; 0 if they are known.
     """
 
     codes: Codes
     table: FloatArray
     grid: Grid | None = None
+    error: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)

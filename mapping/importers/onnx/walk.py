@@ -19,7 +19,6 @@ from mapping.importers.onnx.values import (
     Grid,
     Real,
     Thing,
-    channels_last,
     natural,
 )
 from mapping.ops.types import MAX_ELEMENTS
@@ -29,6 +28,9 @@ MAX_WORK: Final = 1 << 27
 
 MAX_ORDERED_AXES: Final = 5
 """Of tensors that the host puts in another order."""
+
+CARRIERS: Final = ("Cast", "DequantizeLinear", "Identity", "QuantizeLinear")
+"""Operators that leave every element where it is, and that an input may go through first."""
 
 SCALE_MIN: Final = 2.0**-60
 SCALE_MAX: Final = 2.0**60
@@ -56,6 +58,10 @@ class Walk:
         self.inputs: dict[str, tuple[Value, Grid | None, Layout]] = {}
         self.unproven: list[Problem] = []
         self._work = 0
+        self._readers: dict[str, list[Node]] = {}
+        for node in model.nodes:
+            for name in dict.fromkeys(node.inputs):
+                self._readers.setdefault(name, []).append(node)
         for port in model.inputs:
             assert port.shape is not None  # parse_model() refuses inputs without one
             if prod(port.shape) > MAX_ELEMENTS:
@@ -171,7 +177,7 @@ class Walk:
         """Input that has to be integer activations, with their zero point as given."""
         thing = self.thing(node, position)
         if isinstance(thing, Given):
-            return self.add_input(thing, grid, is_real=False)
+            return self.add_input(thing, node.inputs[position], grid, is_real=False)
         if not isinstance(thing, Codes):
             raise RefusedError(f"input {position} must be quantized activations")
         return self.recentred(thing, grid, node.label)
@@ -186,17 +192,33 @@ class Walk:
         same = np.arange(element.q_min, element.q_max + 1)
         return Codes(codes.value.lut(same, wanted, name=label), codes.index)
 
-    def add_input(self, given: Given, grid: Grid, *, is_real: bool) -> Codes:
-        """Make an input of the graph: an image's channels come last, all else lies as it is."""
-        name, shape = given.port.name, given.index.shape
+    def add_input(self, given: Given, place: str, grid: Grid, *, is_real: bool) -> Codes:
+        """Make an input of the graph: an image's channels come last, all else lies as it is.
+
+        Parameters
+        ----------
+        given : Given
+            The input.
+        place : str
+            Name of the value that it is here.
+        grid : Grid
+            Of its integers.
+        is_real : bool
+            Whether the host makes them of real numbers.
+        """
+        name = given.port.name
         wanted = "float" if is_real else grid.kind
         if given.port.kind != wanted:
             raise RefusedError(f"input {name!r:.40} must be {wanted}, not {given.port.kind}")
+        placed = self._transposed(place, given.index)
+        shape = placed.shape
         is_image = len(shape) == 4 and shape[0] == 1
-        index = channels_last(*shape[2:], shape[1]) if is_image else natural(shape)
-        self.spend(3 * index.size)
+        source = (placed.transpose(0, 2, 3, 1) if is_image else placed).ravel()
         inside = (*shape[2:], shape[1]) if is_image else flat_shape(shape)
-        layout = self._layout(given.port, given.index.ravel()[np.argsort(index.ravel())], inside)
+        self.spend(4 * source.size)
+        layout = self._layout(given.port, source, inside)
+        index = np.empty_like(source)
+        index[source] = np.arange(source.size)
         key = grid if is_real else None
         if name not in self.inputs:
             element = grid.element
@@ -207,8 +229,22 @@ class Walk:
         value, known, known_layout = self.inputs[name]
         if (known, known_layout) != (key, layout):
             raise RefusedError(f"input {name!r:.40} is used with two quantizations or orders")
-        codes = Codes(value, index)
+        codes = Codes(value, index[given.index])
         return codes if is_real else self.recentred(codes, grid, name)
+
+    def _transposed(self, place: str, index: IntArray) -> IntArray:
+        """Order of an input where it is first computed with: it may be transposed before."""
+        while len(readers := self._readers.get(place, ())) == 1 and readers[0].outputs:
+            (reader,) = readers
+            if reader.op == "Transpose":
+                perm = reader.attributes.get("perm")
+                if not isinstance(perm, tuple) or sorted(perm) != list(range(index.ndim)):
+                    break
+                index = index.transpose([int(axis) for axis in perm])
+            elif reader.op not in CARRIERS or reader.inputs[0] != place:
+                break
+            place = reader.outputs[0]
+        return index
 
     def _layout(self, port: Port, source: IntArray, inside: tuple[int, ...]) -> Layout:
         """How the host orders an input; ``source`` is, for each place inside, the one outside."""

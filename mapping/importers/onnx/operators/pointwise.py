@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +11,9 @@ from mapping.importers.onnx.attributes import number
 from mapping.importers.onnx.errors import RefusedError
 from mapping.importers.onnx.operators.quantization import join
 from mapping.importers.onnx.records import Node
-from mapping.importers.onnx.rescale import exact_add
+from mapping.importers.onnx.rescale import add_codes
 from mapping.importers.onnx.values import (
     Codes,
-    FloatArray,
     Grid,
     Pairs,
     Parts,
@@ -25,7 +24,10 @@ from mapping.importers.onnx.values import (
 )
 from mapping.importers.onnx.walk import Walk
 
-Function = Callable[[FloatArray], NDArray[Any]]
+CURVE_ERROR: Final = 2.0**-20
+"""Beyond the error of ONNX Runtime's sigmoid and tanh, whose results are -1..1."""
+
+Function = Callable[[NDArray[Any]], NDArray[Any]]
 
 
 def relu(walk: Walk, node: Node) -> Thing:
@@ -61,6 +63,8 @@ def _mapped(walk: Walk, node: Node, function: Function) -> Thing:
     if isinstance(thing, Pairs):
         return replace(thing, table=function(thing.table).astype(np.float32))
     real = walk.real(node, 0)
+    if real.error:
+        raise RefusedError("functions of functions must be quantized in between")
     return Real(real.codes, function(real.table).astype(np.float32))
 
 
@@ -69,7 +73,10 @@ def curve(function: Function) -> Callable[[Walk, Node], Thing]:
 
     def imported(walk: Walk, node: Node) -> Thing:
         real = walk.real(node, 0)
-        return Real(real.codes, function(real.table.astype(np.float64)).astype(np.float32))
+        if real.error:
+            raise RefusedError("functions of functions must be quantized in between")
+        table = function(real.table.astype(np.float64)).astype(np.float32)
+        return Real(real.codes, table, error=CURVE_ERROR)
 
     return imported
 
@@ -104,9 +111,8 @@ def add(walk: Walk, node: Node) -> Thing:
 
 def multiply(walk: Walk, node: Node) -> Thing:
     """Import Mul of activations, or of cast sums, with a number."""
-    sums = next(
-        (each for each in map(walk.things.get, node.inputs) if isinstance(each, Sums)), None
-    )
+    operands = map(walk.things.get, node.inputs)
+    sums = next((each for each in operands if isinstance(each, Sums)), None)
     if sums is not None:
         constants = [position for position in range(2) if walk.is_constant(node, position)]
         if len(constants) != 1:
@@ -150,7 +156,7 @@ def qlinear_add(walk: Walk, node: Node) -> Codes:
     left, right, result = (walk.grid(node, position) for position in (1, 4, 6))
     operands = walk.codes(node, 0, left), walk.codes(node, 3, right)
     wanted = _add_kernel(left, right, result)
-    return exact_add(operands, (left.scale, right.scale), wanted, result, node.label)
+    return add_codes(walk, node, operands, (left.scale, right.scale), wanted, result)
 
 
 def _add_kernel(left: Grid, right: Grid, result: Grid) -> NDArray[np.int64]:

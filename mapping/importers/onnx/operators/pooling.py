@@ -26,7 +26,8 @@ def max_pool(walk: Walk, node: Node) -> Thing:
         raise RefusedError("its second output, the places, is not supported")
     thing = walk.thing(node, 0)
     if isinstance(thing, Given):
-        thing = walk.add_input(thing, Grid(1.0, 0, walk.kind(node, 0)), is_real=False)
+        grid = Grid(1.0, 0, walk.kind(node, 0))
+        thing = walk.add_input(thing, node.inputs[0], grid, is_real=False)
     if isinstance(thing, Real):
         if np.any(np.diff(thing.table) < 0):
             raise RefusedError("its input must rise with the activation: quantize it first")

@@ -10,7 +10,7 @@ from mapping.host_ends import RealSoftmax, Rounded
 from mapping.importers.onnx.attributes import integer
 from mapping.importers.onnx.errors import RefusedError
 from mapping.importers.onnx.records import Array, Node
-from mapping.importers.onnx.rescale import exact_pairs, requantize_sums
+from mapping.importers.onnx.rescale import add_pairs, requantize_sums
 from mapping.importers.onnx.values import (
     BITS,
     Codes,
@@ -107,11 +107,11 @@ def quantize(walk: Walk, node: Node) -> Thing:
     grid, thing = walk.grid(node, 1), walk.thing(node, 0)
     match thing:
         case Given():
-            return walk.add_input(thing, grid, is_real=True)
+            return walk.add_input(thing, node.inputs[0], grid, is_real=True)
         case Real():
-            return quantize_real(thing, grid, node.label)
+            return quantize_real(walk, node, thing, grid)
         case Pairs():
-            return exact_pairs(thing, grid, node.label)
+            return add_pairs(walk, node, thing, grid)
         case Parts():
             return _joined(walk, node, thing, grid)
         case Sums():
@@ -122,10 +122,12 @@ def quantize(walk: Walk, node: Node) -> Thing:
             raise RefusedError("its input is quantized already")
 
 
-def quantize_real(real: Real, grid: Grid, label: str) -> Codes:
+def quantize_real(walk: Walk, node: Node, real: Real, grid: Grid) -> Codes:
     """Activations of a function: nothing to do, a clamp, or a table."""
-    value, element = real.codes.value, grid.element
+    value, element, label = real.codes.value, grid.element, node.label
     table = grid.quantize(real.table)
+    if np.any(grid.quantize(real.table - real.error) != grid.quantize(real.table + real.error)):
+        walk.doubt(node, "the function's error in float32 may decide a tie")
     low, high = grid.bounds
     if value.type.element == element:
         steps = np.arange(low, high + 1)
@@ -139,7 +141,7 @@ def quantize_real(real: Real, grid: Grid, label: str) -> Codes:
 
 def _joined(walk: Walk, node: Node, parts: Parts, grid: Grid) -> Codes:
     """Every part is quantized by itself; joined are integers of one grid."""
-    return join([quantize_real(part, grid, node.label) for part in parts.parts], parts.axis, node)
+    return join([quantize_real(walk, node, part, grid) for part in parts.parts], parts.axis, node)
 
 
 def join(parts: list[Codes], axis: int, node: Node) -> Codes:

@@ -150,9 +150,7 @@ def _float_bias(
     if not isinstance(bias, Weights):
         raise RefusedError("its bias must be quantized to int32, as quantize_static does")
     wanted = _product(real, weights)
-    if bias.scales.size not in (1, channels) or not np.array_equal(
-        *np.broadcast_arrays(bias.scales, wanted)
-    ):
+    if bias.scales.size not in (1, channels) or np.any(bias.scales != wanted):
         raise RefusedError("its bias must be quantized with input scale times weight scale")
     values = bias.values.ravel()
     if values.size not in (1, channels):

@@ -97,8 +97,8 @@ def _rounded_up(
         start, end = sides[2 * axis : 2 * axis + 2]
         over = start + image[axis] + end - ((taps[axis] - 1) * dilation[axis] + 1)
         extra = -over % stride[axis]
-        begins = start + over + extra - over % 1  # where a further window would begin
-        if extra and begins - (taps[axis] - 1) * dilation[axis] < start + image[axis]:
+        # A further window counts if it begins within the image or the border before it.
+        if extra and over + extra < start + image[axis]:
             if node.op != "MaxPool":
                 raise RefusedError("ceil_mode with windows beyond the image is not supported")
             sides[2 * axis + 1] += extra
