@@ -126,8 +126,8 @@ def search_weights(
 
 def nearest_weights(left: float, right: float, result: float) -> WeightedAdd:
     """Weights in the nearest ratio to that of two scales, and the scale that goes with them."""
-    ratio = left / right
-    weights = min(weight_pairs(left, right), key=lambda pair: abs(pair[0] / pair[1] - ratio))
+    unit = np.array([right, -left]) / max(left, right)
+    weights = min(weight_pairs(left, right), key=lambda pair: abs(pair @ unit) / pair.max())
     factor = max(left, right) / (int(weights.max()) * result)
     multiplier = min(round(factor * (1 << FRACTION_BITS)), (1 << MULTIPLIER_BITS) - 1)
     return WeightedAdd((int(weights[0]), int(weights[1])), FixedScale(multiplier, 0))

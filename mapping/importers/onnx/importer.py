@@ -9,7 +9,13 @@ from typing import Final
 from mapping.builder import Value
 from mapping.graph import Graph
 from mapping.host_ends import HostEnds, Layout, OutputEnd
-from mapping.importers.onnx.errors import OnnxError, Problem, RefusedError, UnsupportedModelError
+from mapping.importers.onnx.errors import (
+    OnnxError,
+    Problem,
+    RefusedError,
+    UnsupportedModelError,
+    printable,
+)
 from mapping.importers.onnx.operators import (
     ends,
     movement,
@@ -230,8 +236,8 @@ def _finish(walk: Walk, results: list[_Result], name: str) -> Network:
         halves_to_even=True,
     )
     scale = grids[0].scale if grids[0] is not None else 1.0
-    title = name or walk.model.name
-    info = NetworkInfo(name=title, description=walk.model.description, input_scale=scale)
+    title = name or printable(walk.model.name)
+    info = NetworkInfo(name=title, description=printable(walk.model.description), input_scale=scale)
     return Network(graph, info, host)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from mapping.builder import Builder, Value
 from mapping.fixed_point import IntArray
 from mapping.host_ends import Layout
-from mapping.importers.onnx.errors import Problem, RefusedError
+from mapping.importers.onnx.errors import Problem, RefusedError, printable
 from mapping.importers.onnx.records import Array, Constant, Model, Node, Port
 from mapping.importers.onnx.values import (
     BITS,
@@ -223,7 +223,7 @@ class Walk:
         if name not in self.inputs:
             element = grid.element
             value = self.builder.input(
-                inside, element.bits, element.signed, element.zero_point, name=name
+                inside, element.bits, element.signed, element.zero_point, name=printable(name)
             )
             self.inputs[name] = value, key, layout
         value, known, known_layout = self.inputs[name]
