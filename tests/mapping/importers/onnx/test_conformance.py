@@ -36,7 +36,7 @@ REFUSED = MappingProxyType(
         r"(de)?quantizelinear_axis": "activations must have one (scale|zero point), not 3",
         r"(de)?quantizelinear_blocked\w*|quantizelinear_\w*int[24]": "must have one zero point|"
         "must have one scale|blocks|must be int8",
-        r"(de)?quantizelinear_(e4m3fn|e5m2|float4)\w*": "is of type float|must be int8|must be float",
+        r"(de)?quantizelinear_(e4m3fn|e5m2|float4)\w*": "is of type float|must be (int8|float)",
         r"(de)?quantizelinear_u?int16": "must be int8 or uint8 or int4 or uint4, not u?int16",
         r"dequantizelinear_u?int2": "must be int8 or uint8 or int4 or uint4, not u?int2",
         r"qlinearmatmul_\dD_u?int8_float16": "must be float, not float16",
