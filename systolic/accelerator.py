@@ -65,6 +65,7 @@ class Accelerator(wiring.Component):
             addr_bits=config.addr_bits,
             index_bits=max(config.acc_addr_bits, config.out_pixels.bit_length() - 1),
             half_bits=config.acc_addr_bits + 1,
+            diagonal_words=config.weight_digits if config.diagonal else 0,
         )
         m.submodules.scratchpad = scratchpad = Scratchpad(
             word_bits=config.word_bits, depth=config.scratchpad_words
@@ -97,6 +98,13 @@ class Accelerator(wiring.Component):
             core.drain_addr_i.eq(drain.addr_o),
             core.drain_col_i.eq(drain.col_o),
         ]
+        if config.diagonal:
+            m.d.comb += [
+                feeder.diagonal_i.eq(sequencer.diagonal_o),
+                feeder.wrap_i.eq(sequencer.wrap_o),
+                core.bands_i.eq(sequencer.bands_o),
+                core.single_i.eq(sequencer.single_o),
+            ]
         code, valid, window_ends = self._build_requantizer(m, sequencer, feeder, core, drain)
         m.d.comb += [
             out_buffer.instruction_i.eq(sequencer.instruction_o),

@@ -27,8 +27,13 @@ OFFSET_DEPTH = 256
 REQUANTIZE_CYCLES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 48)
 """Allowed multiplier steps per result: the divisors of 48 multiplier bits that are worth having."""
 
-_FIELD_TYPES: dict[str, type] = {"multiplier": str, "skew": str, "onnx": bool, "table": bool}
+_FIELD_TYPES: dict[str, type] = {
+    "multiplier": str, "skew": str, "onnx": bool, "table": bool, "diagonal": bool,
+}  # fmt: skip
 """Types of the fields that are no integers."""
+
+_LATER_FIELDS = ("diagonal",)
+"""Fields that there were not always: where they say no, they are left out of an array's digest."""
 
 
 class ConfigError(ValueError):
@@ -76,6 +81,9 @@ class ArrayConfig:
         Whether the requantizer can round as ONNX Runtime does, besides TFLite's rounding.
     table : bool
         Whether there is a 256-entry lookup table behind the requantizer.
+    diagonal : bool
+        Whether a tile with one weight per row, as depthwise convolution has them, may be loaded
+        without its zeros. Wants ``cols`` to divide ``rows``, and 1, 2, 4 or 8 digits per weight.
 
     Raises
     ------
@@ -97,6 +105,7 @@ class ArrayConfig:
     skew: Literal["memory", "registers"] = "memory"
     onnx: bool = True
     table: bool = True
+    diagonal: bool = False
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -131,6 +140,11 @@ class ArrayConfig:
         if self.cols // self.rows > 8:
             raise ConfigError(
                 f"cols must be at most 8 times rows ({8 * self.rows}), not {self.cols}"
+            )
+        if self.diagonal and (self.rows % self.cols or self.weight_digits & self.weight_digits - 1):
+            raise ConfigError(
+                "diagonal must be False unless cols divide rows and a weight has 1, 2, 4 or 8 "
+                f"digits, not {self.weight_digits} with {self.cols} cols and {self.rows} rows"
             )
         if self.column_sum_bits > self.acc_bits:
             raise ConfigError(
@@ -229,6 +243,16 @@ class ArrayConfig:
         return self.cols * self.weight_digits
 
     @property
+    def bands(self) -> int:
+        """Tiles with one weight per row that lie below each other in ``rows`` rows."""
+        return self.rows // self.cols
+
+    @property
+    def constant_step(self) -> int:
+        """What addresses of a program's constants are a multiple of."""
+        return self.weight_digits if self.diagonal else 1
+
+    @property
     def col_blocks(self) -> int:
         """Blocks of ``rows`` output channels that one tile spans (1 unless ``cols > rows``)."""
         return max(1, self.cols // self.rows)
@@ -257,6 +281,15 @@ class ArrayConfig:
     def weight_cycles(self) -> int:
         """Cycles of the weight load of a MATMUL (two at least, to prime the offset table)."""
         return max(2, self.weight_words)
+
+    @property
+    def select_cycles(self) -> int:
+        """Fewest cycles from a load's execution to one that takes other rows (``diagonal``).
+
+        The first word is read in the cycle behind, and reaches row 0 one later; the last row of the
+        last group takes its last word so much later. What it takes is known a cycle beforehand.
+        """
+        return self.rows + self.groups + self.pe_cols * self.weight_digits - 2
 
     @property
     def merge_levels(self) -> int:
@@ -324,8 +357,15 @@ class ArrayConfig:
     # Identity -------------------------------------------------------------------------------------
 
     def to_json(self) -> str:
-        """JSON of all fields, keys sorted: the form that is hashed."""
-        return json.dumps(asdict(self), sort_keys=True)
+        """JSON of all fields, keys sorted: the form that is hashed.
+
+        Without the later ones that say no: such an array is what it was before there were these.
+        """
+        values = asdict(self)
+        for name in _LATER_FIELDS:
+            if not values[name]:
+                del values[name]
+        return json.dumps(values, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> "ArrayConfig":
