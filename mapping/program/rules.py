@@ -67,7 +67,8 @@ class MachineRules:
         self._draining: int | None = None
         # Of rows that take weights, which band (-1: all of them), and since which cycle.
         self._machine = Machine()
-        self._band, self._selected = -1, 0
+        self._band: int = -1
+        self._selected: int = 0
 
     def define(self, addr: int, count: int) -> None:
         """Note that words have been written."""

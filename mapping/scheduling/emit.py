@@ -9,7 +9,6 @@ that this order excludes are those that :mod:`mapping.program.verify` checks.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import groupby, product
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,17 +49,6 @@ class _Pattern:
     def of(cls, addresses: NDArray[np.int64]) -> "_Pattern":
         first = int(addresses[0])
         return cls(first, (addresses - first) % ADDRESS_SPACE)
-
-
-class _Stream(NamedTuple):
-    """Fields that a MATMUL and a DIAGONAL have in common."""
-
-    first: int
-    half: int
-    digits: int
-    count: int
-    start: int
-    base: int
 
 
 class LayerEmitter:
@@ -211,28 +199,21 @@ class LayerEmitter:
             digits = self._config.digits(self._inputs[source].bits)
             count = len(pixels) * self._window
             for k_tile, base in k_tiles:
-                stream = _Stream(
-                    first=int(k_tile.part not in started),
-                    half=half,
-                    digits=digits,
-                    count=count,
-                    start=start,
-                    base=(base + shift) % ADDRESS_SPACE,
-                )
+                stream = {
+                    "first": int(k_tile.part not in started), "half": half, "digits": digits,
+                    "count": count, "start": start, "base": (base + shift) % ADDRESS_SPACE,
+                }  # fmt: skip
                 self._code.append(self._load(k_tile, stream))
                 started.add(k_tile.part)
 
-    def _load(self, k_tile: KTile, stream: "_Stream") -> Instruction:
+    def _load(self, k_tile: KTile, stream: dict[str, int]) -> Instruction:
         """Load a tile and stream pixels through it."""
         if self._diagonals is not None:
             column, band = self._diagonals.places[k_tile.tile]
-            return Diagonal(
-                band=band, weights=self._weights[column] % ADDRESS_SPACE, **stream._asdict()
-            )
+            weights = self._weights[column] % ADDRESS_SPACE
+            return Diagonal(band=band, weights=weights, **stream)
         weights = self._weights[k_tile.tile] % ADDRESS_SPACE
-        return Matmul(
-            part=k_tile.part, parts=self._layer.parts, weights=weights, **stream._asdict()
-        )
+        return Matmul(part=k_tile.part, parts=self._layer.parts, weights=weights, **stream)
 
     def _emit_drain(
         self, pixels: PixelTile, n_tile: NTile, start: int, half: int, first: int

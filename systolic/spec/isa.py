@@ -100,7 +100,7 @@ class Instruction:
     def __str__(self) -> str:
         """One line of a listing."""
         shown = [f"{field.name}={int(getattr(self, field.name))}" for field in fields(self)]
-        return f"{self.OPCODE.name:<7}{' '.join(shown)}"
+        return f"{self.OPCODE.name:<6} {' '.join(shown)}"
 
 
 @dataclass(frozen=True, kw_only=True)
