@@ -68,9 +68,9 @@ class Array(wiring.Component):
         }
         super().__init__(
             {
-                **(selection if diagonal else {}),
                 "act_i": In(data.ArrayLayout(digit_bits, len(psum_bits))),
                 "load_i": In(groups),
+                **(selection if diagonal else {}),
                 "psum_o": Out(data.ArrayLayout(sums, groups)),
             }
         )

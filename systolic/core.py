@@ -52,10 +52,10 @@ class Core(wiring.Component):
         selection = {"bands_i": In(config.bands), "single_i": In(1)}
         super().__init__(
             {
-                **(selection if config.diagonal else {}),
                 "word_i": In(data.ArrayLayout(config.digit_bits, config.rows)),
                 "load_i": In(config.groups),
                 "token_i": In(self._token),
+                **(selection if config.diagonal else {}),
                 "drain_addr_i": In(config.acc_addr_bits + 1),
                 "drain_col_i": In(range(config.cols)),
                 "drain_o": Out(signed(config.acc_bits)),

@@ -91,7 +91,6 @@ class Feeder(wiring.Component):
         self._diagonal_words = diagonal_words
         super().__init__(
             {
-                **({"diagonal_i": In(1), "wrap_i": In(1)} if diagonal_words else {}),
                 "instruction_i": In(64),
                 "decode_i": In(1),
                 "jump_i": In(1),
@@ -102,6 +101,7 @@ class Feeder(wiring.Component):
                 "gather_i": In(1),
                 "count_i": In(1),
                 "host_step_i": In(1),
+                **({"diagonal_i": In(1), "wrap_i": In(1)} if diagonal_words else {}),
                 "entry_i": In(1),
                 "hold_pixel_i": In(1),
                 "unit_i": In(UNIT_BITS),

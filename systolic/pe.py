@@ -81,11 +81,11 @@ class PE(wiring.Component):
         self._diagonal = diagonal
         super().__init__(
             {
-                **({"take_i": In(1)} if diagonal else {}),
                 "act_i": In(digit_bits),
                 "act_o": Out(digit_bits),
                 "load_i": In(1),
                 "load_o": Out(1),
+                **({"take_i": In(1)} if diagonal else {}),
                 "psum_i": In(psum_layout(psum_i_bits, digit_bits, cols)),
                 "psum_o": Out(psum_layout(psum_o_bits, digit_bits, cols)),
             }

@@ -89,7 +89,6 @@ class Sequencer(wiring.Component):
         }
         super().__init__(
             {
-                **(selection if config.diagonal else {}),
                 "run_i": In(1),
                 "step_i": In(1),
                 "drain_will_be_busy_i": In(1),
@@ -121,6 +120,7 @@ class Sequencer(wiring.Component):
                 "buffer_en_o": Out(1),
                 "store_o": Out(1),
                 "load_o": Out(config.groups),
+                **(selection if config.diagonal else {}),
                 "stream_o": Out(1),
                 "running_o": Out(1),
                 "stopped_o": Out(1),
@@ -216,11 +216,7 @@ class Sequencer(wiring.Component):
                     m.d.comb += self.jump_o.eq(1)
                     m.next = "WEIGHTS"
                     if self._config.diagonal:
-                        field = Diagonal.LAYOUT["band"]
-                        band = self.instruction_o[field.lsb :][: field.width]
-                        m.d.sync += self.single_o.eq(self.diagonal_o)
-                        for index, takes in enumerate(self.bands_o):
-                            m.d.sync += takes.eq(~self.diagonal_o | (band == index))
+                        self._select_rows(m)
                 with m.Case(Opcode.OUTPUT):
                     m.d.sync += self.output_en_o.eq(1)
                     m.next = "FETCH"
@@ -233,6 +229,14 @@ class Sequencer(wiring.Component):
                     m.d.comb += [self.stopped_o.eq(1), self.status_o.eq(Status.ILLEGAL)]
                     m.d.sync += self.slot_o.eq(1)
                     m.next = "IDLE"
+
+    def _select_rows(self, m: Module) -> None:
+        """Say which rows take the weights that are about to be loaded."""
+        field = Diagonal.LAYOUT["band"]
+        band = self.instruction_o[field.lsb :][: field.width]
+        m.d.sync += self.single_o.eq(self.diagonal_o)
+        for index, takes in enumerate(self.bands_o):
+            m.d.sync += takes.eq(~self.diagonal_o | (band == index))
 
     @property
     def _matmuls(self) -> tuple[Opcode, ...]:

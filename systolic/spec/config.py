@@ -33,7 +33,7 @@ _FIELD_TYPES: dict[str, type] = {
 """Types of the fields that are no integers."""
 
 _LATER_FIELDS = ("diagonal",)
-"""Fields that there were not always: where they say no, they are left out of an array's digest."""
+"""Fields that came later: where they say no, they are left out of an array's digest."""
 
 
 class ConfigError(ValueError):
@@ -244,7 +244,7 @@ class ArrayConfig:
 
     @property
     def bands(self) -> int:
-        """Tiles with one weight per row that lie below each other in ``rows`` rows."""
+        """Tiles with one weight per row that ``rows`` rows hold."""
         return self.rows // self.cols
 
     @property
@@ -286,8 +286,8 @@ class ArrayConfig:
     def select_cycles(self) -> int:
         """Fewest cycles from a load's execution to one that takes other rows (``diagonal``).
 
-        The first word is read in the cycle behind, and reaches row 0 one later; the last row of the
-        last group takes its last word so much later. What it takes is known a cycle beforehand.
+        The first word reaches row 0 two cycles later, the last one the last row of the last group
+        so much later. What it takes is known a cycle beforehand.
         """
         return self.rows + self.groups + self.pe_cols * self.weight_digits - 2
 
