@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from mapping.program.rules import MachineRules, RuleError
 from systolic.spec.arithmetic import output_code, requantize_hardware
-from systolic.spec.config import INSTRUCTION_BITS, OFFSET_DEPTH, ArrayConfig
+from systolic.spec.config import ArrayConfig
+from systolic.spec.geometry import INSTRUCTION_BITS, OFFSET_DEPTH
 from systolic.spec.isa import (
     Diagonal,
     Drain,

@@ -15,7 +15,8 @@ from systolic.parameters import FIELDS, ParameterMemory
 from systolic.requantizer import Requantizer
 from systolic.scratchpad import Scratchpad
 from systolic.sequencer import Sequencer
-from systolic.spec.config import OFFSET_DEPTH, ArrayConfig
+from systolic.spec.config import ArrayConfig
+from systolic.spec.geometry import OFFSET_DEPTH
 from systolic.spec.isa import Output
 from systolic.spec.registers import Identity
 from systolic.spec.rounding import LIMBS

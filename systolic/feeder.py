@@ -5,7 +5,7 @@ from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from systolic.column import token_layout
-from systolic.spec.config import OFFSET_DEPTH, UNIT_BITS
+from systolic.spec.geometry import OFFSET_DEPTH, UNIT_BITS
 from systolic.spec.isa import Field, Matmul, Store
 
 

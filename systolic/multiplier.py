@@ -9,7 +9,7 @@ from amaranth import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from systolic.spec.config import UNIT_BITS
+from systolic.spec.geometry import UNIT_BITS
 from systolic.spec.rounding import (
     LIMB_BITS,
     LIMBS,

@@ -4,7 +4,8 @@ from amaranth import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from systolic.spec.config import INSTRUCTION_BITS, UNIT_BITS, ArrayConfig
+from systolic.spec.config import ArrayConfig
+from systolic.spec.geometry import INSTRUCTION_BITS, UNIT_BITS
 from systolic.spec.isa import INSTRUCTIONS, Diagonal, LoadTarget, Opcode, Sync
 from systolic.spec.registers import Status
 

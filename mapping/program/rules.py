@@ -11,7 +11,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from systolic.spec.config import OFFSET_DEPTH, ArrayConfig
+from systolic.spec.config import ArrayConfig
+from systolic.spec.geometry import OFFSET_DEPTH
 from systolic.spec.isa import (
     Diagonal,
     Drain,

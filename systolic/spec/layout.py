@@ -18,7 +18,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from systolic.spec.config import INSTRUCTION_BITS, PARAMETER_BITS, ArrayConfig
+from systolic.spec.config import ArrayConfig
+from systolic.spec.geometry import INSTRUCTION_BITS, PARAMETER_BITS
 from systolic.spec.isa import Instruction, InstructionError, Sync, decode
 from systolic.spec.rounding import LIMB_BITS, LIMBS, spread_limbs
 
