@@ -1,4 +1,4 @@
-"""The parameters of one accelerator, validated, with all widths and latencies that follow.
+"""The parameters of one accelerator, validated; what follows from them is in the geometry.
 
 Everybody (gateware, mapper, simulators, host) takes these numbers from here; nobody derives them
 again.
