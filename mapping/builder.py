@@ -30,6 +30,7 @@ from mapping.ops import (
     RequantizeFixed,
     RequantizeOnnx,
     RequantizeTflite,
+    RequantizeThresholds,
     Reshape,
     TensorType,
 )
@@ -224,6 +225,30 @@ class Value:
             RequantizeFixed(
                 inputs=(self.node_id,), name=name, element=element, clamp_min=clamp_min,
                 clamp_max=clamp_max, multiplier=multiplier, round_constant=round_constant,
+            )
+        )  # fmt: skip
+
+    def requantize_thresholds(
+        self,
+        thresholds: ArrayLike,
+        element: ActType,
+        *,
+        is_descending: ArrayLike = False,
+        clamp: tuple[int, int] | None = None,
+        name: str = "",
+    ) -> "Value":
+        """Append a :class:`RequantizeThresholds`; no clamp means the type's own range.
+
+        A single row of thresholds is for all channels, a single ``is_descending`` for all rows.
+        """
+        clamp_min, clamp_max = clamp or (element.q_min, element.q_max)
+        rows = np.atleast_2d(np.asarray(thresholds))
+        falls = np.asarray(is_descending)
+        return self._builder.append(
+            RequantizeThresholds(
+                inputs=(self.node_id,), name=name, element=element, clamp_min=clamp_min,
+                clamp_max=clamp_max, thresholds=rows,
+                is_descending=np.full(len(rows), falls) if falls.ndim == 0 else falls,
             )
         )  # fmt: skip
 

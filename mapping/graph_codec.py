@@ -31,6 +31,7 @@ from mapping.ops import (
     RequantizeFixed,
     RequantizeOnnx,
     RequantizeTflite,
+    RequantizeThresholds,
     Reshape,
     TensorType,
 )
@@ -40,8 +41,8 @@ Json = Any  # what json.loads gives: not checked yet
 NODE_KINDS: Final[dict[str, type[Node]]] = {
     kind.KIND: kind
     for kind in (
-        Input, Conv2d, MatMul, Add, RequantizeTflite, RequantizeOnnx, RequantizeFixed, Clamp, Lut,
-        MaxPool2d, AvgPool2d, GlobalAvgPool, Concat, Reshape, Pad,
+        Input, Conv2d, MatMul, Add, RequantizeTflite, RequantizeOnnx, RequantizeFixed,
+        RequantizeThresholds, Clamp, Lut, MaxPool2d, AvgPool2d, GlobalAvgPool, Concat, Reshape, Pad,
     )
 }  # fmt: skip
 MAX_AXES: Final = 4  # a convolution's weights
@@ -79,7 +80,7 @@ def _encode(value: object, arrays: list[bytes]) -> Json:
 
 
 def _smallest(array: NDArray[Any]) -> NDArray[Any]:
-    """The same integers in the narrowest type, little-endian; floats as they are."""
+    """The same integers in the narrowest type, little-endian; floats as they are, booleans 0, 1."""
     if array.dtype.kind == "f":
         return array.astype("<f4")
     fitting = (

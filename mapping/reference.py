@@ -33,6 +33,7 @@ from mapping.ops import (
     RequantizeFixed,
     RequantizeOnnx,
     RequantizeTflite,
+    RequantizeThresholds,
     Reshape,
     TensorType,
 )
@@ -222,6 +223,16 @@ def _requantize_fixed(node: RequantizeFixed, operands: Operands, types: Types) -
         operands[0], 0, node.multiplier, node.round_constant, Rounding.TFLITE
     )
     return np.clip(rounded + node.element.zero_point, node.clamp_min, node.clamp_max)
+
+
+@evaluate.register
+def _requantize_thresholds(node: RequantizeThresholds, operands: Operands, types: Types) -> Tensor:
+    acc, element = operands[0], node.element
+    count = np.zeros_like(acc)
+    for threshold in node.thresholds.T:  # one after the other: as much memory as the sums have
+        count += acc >= threshold
+    rounded = np.where(node.is_descending, element.q_max - count, element.q_min + count)
+    return np.clip(rounded, node.clamp_min, node.clamp_max)
 
 
 @evaluate.register

@@ -31,6 +31,7 @@ from mapping.ops import (
     RequantizeFixed,
     RequantizeOnnx,
     RequantizeTflite,
+    RequantizeThresholds,
     Reshape,
     TensorType,
     Weighted,
@@ -70,6 +71,7 @@ class _Draft:
     choices: Choices
     rounding: Rounding
     max_weight_bits: int
+    max_threshold_bits: int
     builder: Builder = field(default_factory=Builder)
     results: list[Tensor] = field(default_factory=list)
     is_weighted: bool = False
@@ -122,11 +124,34 @@ class _Draft:
         """Append a weighted node with a bias fitted to it, and its requantization."""
         self.is_weighted = True
         sums = self.evaluate(node).reshape(-1, node.out_channels)
+        if self.max_threshold_bits and self.choices.integer(0, 3) > 0:
+            return self.by_thresholds(self.append(node), sums)
         element, scale = self.element(), self.scale_for(sums)
         scale = np.minimum(scale * element.codes, MAX_SCALE)
         middle = (element.q_min + element.q_max) / 2 - element.zero_point
         bias = np.rint(middle / scale - sums.mean(axis=0)).astype(np.int32)
         return self.requantize(self.append(replace(node, bias=bias)), element, scale)
+
+    def by_thresholds(self, acc: Value, sums: Tensor) -> Value:
+        """Append thresholds, per channel or one row, that cut the sums seen: a few beyond them."""
+        bits = self.choices.integer(1, self.max_threshold_bits)
+        rows = sums.shape[1] if self.choices.integer(0, 1) else 1
+        rng, spread = self.rng(), np.ceil(sums.std()) + 1
+        low, high = np.floor(sums.min(axis=0) - spread), np.ceil(sums.max(axis=0) + spread)
+        if rows == 1:
+            low, high = low.min(keepdims=True), high.max(keepdims=True)
+        cuts = rng.integers(low[:, None], high[:, None], (rows, (1 << bits) - 1), endpoint=True)
+        signed = bool(self.choices.integer(0, 1))
+        span = ActType(bits, signed)
+        element = ActType(bits, signed, self.choices.integer(span.q_min, span.q_max))
+        return self.append(
+            RequantizeThresholds(
+                inputs=(acc.node_id,), element=element,
+                clamp_min=element.q_min, clamp_max=element.q_max,
+                thresholds=np.sort(cuts, axis=1).astype(np.int64),
+                is_descending=rng.integers(0, 1, rows, endpoint=True).astype(np.bool_),
+            )
+        )  # fmt: skip
 
     def scale_for(self, sums: Tensor) -> NDArray[np.float64]:
         """Scales, one or one per channel, that spread sums over a range of 1.
@@ -348,10 +373,11 @@ def generate_network(
     layers: Sequence[str],
     max_weight_bits: int,
     roundings: Sequence[Rounding],
+    max_threshold_bits: int = 0,
 ) -> Graph:
     """One network; :func:`tests.strategies.networks` describes the parameters."""
     rounding = roundings[choices.integer(0, len(roundings) - 1)]
-    draft = _Draft(choices, rounding, max_weight_bits)
+    draft = _Draft(choices, rounding, max_weight_bits, max_threshold_bits)
     value = draft.input()
     for _ in range(choices.integer(1, max_layers)):
         value = LAYERS[draft.pick(layers)](draft, value)

@@ -47,6 +47,7 @@ def networks(
     layers: Sequence[str] = tuple(LAYERS),
     max_weight_bits: int = 8,
     roundings: Sequence[Rounding] = tuple(Rounding),
+    max_threshold_bits: int = 0,
 ) -> Graph:
     """Random small networks.
 
@@ -62,9 +63,13 @@ def networks(
         Widest weights, 1..16.
     roundings : sequence of Rounding
         Flavours to choose from; one network uses one.
+    max_threshold_bits : int
+        Widest activations by thresholds, 1..8; 0 for none, and then the choices are as without.
     """
     choices = DrawnChoices(draw)
-    return generate_network(choices, max_layers, layers, max_weight_bits, roundings)
+    return generate_network(
+        choices, max_layers, layers, max_weight_bits, roundings, max_threshold_bits
+    )
 
 
 def random_network(
@@ -73,7 +78,10 @@ def random_network(
     layers: Sequence[str] = tuple(LAYERS),
     max_weight_bits: int = 8,
     roundings: Sequence[Rounding] = tuple(Rounding),
+    max_threshold_bits: int = 0,
 ) -> Graph:
     """One random small network, the same for the same seed; see :func:`networks`."""
     choices = SeededChoices(np.random.default_rng(seed))
-    return generate_network(choices, max_layers, layers, max_weight_bits, roundings)
+    return generate_network(
+        choices, max_layers, layers, max_weight_bits, roundings, max_threshold_bits
+    )

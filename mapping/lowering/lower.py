@@ -32,6 +32,7 @@ from mapping.ops import (
     RequantizeFixed,
     RequantizeOnnx,
     RequantizeTflite,
+    RequantizeThresholds,
     Reshape,
 )
 from mapping.quantize import (
@@ -156,6 +157,10 @@ def _check_features(name: str, layer: FusedLayer, config: ArrayConfig) -> None:
     if isinstance(layer.requantize, RequantizeOnnx) and not config.onnx:
         raise UnsupportedError(
             f"{name}: rounds as ONNX Runtime does, which needs a configuration with onnx=True"
+        )
+    if isinstance(layer.requantize, RequantizeThresholds):
+        raise UnsupportedError(
+            f"{name}: requantizes by thresholds, which the requantizer cannot do yet"
         )
     if layer.epilogue.table is not None and not config.table:
         raise UnsupportedError(

@@ -14,6 +14,7 @@ from mapping.ops.pointwise import (
     RequantizeTflite,
 )
 from mapping.ops.pooling import AvgPool2d, GlobalAvgPool, MaxPool2d
+from mapping.ops.thresholds import RequantizeThresholds
 from mapping.ops.types import AccType, ActType, ElementType, GraphError, TensorType
 from mapping.ops.weighted import Add, Conv2d, MatMul, Weighted
 from mapping.ops.window import Padding
@@ -40,6 +41,7 @@ __all__ = [
     "RequantizeFixed",
     "RequantizeOnnx",
     "RequantizeTflite",
+    "RequantizeThresholds",
     "Reshape",
     "TensorType",
     "Weighted",

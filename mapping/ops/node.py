@@ -86,7 +86,8 @@ class Node(ABC):
         given = np.asarray(getattr(self, field))
         if given.ndim != axes or given.size == 0:
             raise self.error(f"{field} must have {axes} non-empty axes, not shape {given.shape}")
-        if given.dtype.kind not in ("f" if np.dtype(dtype).kind == "f" else "iu"):
+        # Files hold booleans as integers.
+        if given.dtype.kind not in {"f": "f", "b": "biu"}.get(np.dtype(dtype).kind, "iu"):
             raise self.error(f"{field} must be {dtype.__name__}, not {given.dtype}")
         if not (given.min() >= low and given.max() <= high):  # also refuses NaN
             raise self.error(f"{field} must be {low}..{high}, not {given.min()}..{given.max()}")

@@ -12,7 +12,15 @@ from numpy.typing import NDArray
 
 from mapping.graph import Graph
 from mapping.lowering.view import element_of
-from mapping.ops import Conv2d, MatMul, Node, RequantizeOnnx, RequantizeTflite, Reshape
+from mapping.ops import (
+    Conv2d,
+    MatMul,
+    Node,
+    RequantizeOnnx,
+    RequantizeTflite,
+    RequantizeThresholds,
+    Reshape,
+)
 from mapping.pruning.kept import Mask, foldable_inputs, kept_channels
 from mapping.pruning.ranges import ChannelRange, channel_ranges
 from mapping.pruning.taps import GroupedTaps
@@ -116,6 +124,13 @@ def _requantize_tflite(node: RequantizeTflite, stays: Mask, sources: list[Mask])
 @_without.register
 def _requantize_onnx(node: RequantizeOnnx, stays: Mask, sources: list[Mask]) -> Node:
     return node if node.channels == 1 else replace(node, scale=node.scale[stays])
+
+
+@_without.register
+def _requantize_thresholds(node: RequantizeThresholds, stays: Mask, sources: list[Mask]) -> Node:
+    if node.channels == 1:
+        return node
+    return replace(node, thresholds=node.thresholds[stays], is_descending=node.is_descending[stays])
 
 
 @_without.register

@@ -119,6 +119,7 @@ def _requantize(node: Requantize, operands: Operands, types: Types) -> ChannelRa
         evaluate(node, (np.where(is_defined, end, 0).reshape(1, 1, 1, -1),), tuple(types)).ravel()
         for end in (sums.low, sums.high)
     )
+    low, high = np.minimum(low, high), np.maximum(low, high)  # thresholds may be descending
     return ChannelRange(
         np.where(is_defined, low, node.clamp_min), np.where(is_defined, high, node.clamp_max)
     )

@@ -30,6 +30,7 @@ from mapping.ops import (
     RequantizeFixed,
     RequantizeOnnx,
     RequantizeTflite,
+    RequantizeThresholds,
     Reshape,
     TensorType,
 )
@@ -172,7 +173,12 @@ def half_up(value: Fraction) -> int:
 
 
 def requantize(node: Requantize, acc: int, channel: int) -> int:
-    """Scale, round, add the zero point, clamp."""
+    """Scale, round, add the zero point, clamp; or count thresholds, clamp."""
+    if isinstance(node, RequantizeThresholds):
+        count = sum(acc >= int(threshold) for threshold in node.thresholds[channel])
+        limit = node.element.q_max if node.is_descending[channel] else node.element.q_min
+        code = limit - count if node.is_descending[channel] else limit + count
+        return min(max(code, node.clamp_min), node.clamp_max)
     if isinstance(node, RequantizeTflite):
         shift = int(node.shift[channel])
         # The doubling high multiply rounds to nearest, ties upwards, in either sign.

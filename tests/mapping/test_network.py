@@ -76,10 +76,13 @@ def every_kind() -> Graph:
     joined = pooled.concat(pooled).global_avg_pool()
     dense = joined.reshape(2, 1, 4).flatten().matmul(np.full((8, 3), -32768), weight_bits=16)
     fixed = dense.requantize_fixed((1 << 48) - 1, clamp=(-9, 9), round_constant=1 << 15)
-    return builder.graph(dense, fixed, joined)
+    steps = dense.requantize_thresholds(
+        [-(1 << 40), 0, 1 << 40], ActType(2, signed=True, zero_point=-2), is_descending=True
+    )
+    return builder.graph(dense, fixed, joined, steps)
 
 
-@given(networks())
+@given(st.one_of(networks(), networks(max_threshold_bits=4)))
 def test_files_give_back_the_same_graph(graph: Graph) -> None:
     data = to_bytes(Network(graph))
     again = from_bytes(data)

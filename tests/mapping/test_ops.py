@@ -17,10 +17,12 @@ from mapping.ops import (
     MaxPool2d,
     RequantizeOnnx,
     RequantizeTflite,
+    RequantizeThresholds,
     TensorType,
 )
 
 INT8 = ActType(8, signed=True)
+INT2 = ActType(2, signed=True)
 
 
 def ones(*shape: int) -> np.ndarray:
@@ -128,6 +130,17 @@ def test_illegal_layers_are_refused(make: Callable[[], object], message: str) ->
         (lambda acc: acc.requantize_fixed(1, round_constant=3), r"0 or a power of two, not 3"),
         (lambda acc: acc.requantize_fixed(1 << 48), r"multiplier must be 0\.\.281474976710655"),
         (lambda acc: acc.requantize(1 << 30, 0, clamp=(0, 128)), r"clamp_max must be 0\.\.127"),
+        (
+            lambda acc: acc.requantize_thresholds([1, 2], INT2),
+            r"needs 3 threshold\(s\) per channel for 2-bit activations, not 2",
+        ),
+        (lambda acc: acc.requantize_thresholds([1, 3, 2], INT2), r"must be in ascending order"),
+        (lambda acc: acc.requantize_thresholds([[1, 2, 3]] * 2, INT2), r"channel \(3\), not 2"),
+        (
+            lambda acc: acc.requantize_thresholds([1, 2, 3], INT2, is_descending=[True] * 2),
+            r"one value per row of thresholds \(1\), not 2",
+        ),
+        (lambda acc: acc.requantize_thresholds([1, 2, 2.5], INT2), r"must be int64, not float64"),
     ],
 )
 def test_illegal_requantizations_are_refused(make: Callable[[Value], object], message: str) -> None:
@@ -202,6 +215,15 @@ def test_messages_name_the_node() -> None:
         image().max_pool2d(9, name="shrink")
     with pytest.raises(GraphError, match=r"^max_pool2d 'shrink': kernel must be 1\.\.255, not 0"):
         MaxPool2d(inputs=(0,), name="shrink", kernel=(0, 1), stride=(1, 1))
+
+
+def test_thresholds_are_held_to_what_a_sum_can_reach() -> None:
+    far = [-(1 << 62), -(1 << 31), 7, 1 << 31, 1 << 31, 1 << 40, (1 << 63) - 1]
+    value = image().matmul(ones(4, 3)).requantize_thresholds(far, ActType(3, signed=False))
+    node = value._builder.graph(value).nodes[2]
+    assert isinstance(node, RequantizeThresholds)
+    assert node.thresholds.tolist() == [[-(1 << 31)] * 2 + [7] + [1 << 31] * 4]
+    assert node.is_descending.tolist() == [False]
 
 
 def test_scales_are_one_or_per_channel() -> None:

@@ -147,7 +147,9 @@ def test_max_pool_equals_onnx_runtime(
     np.testing.assert_array_equal(run(graph, batch)[0], expected.transpose(0, 2, 3, 1))
 
 
-@given(networks(max_weight_bits=16), st.integers(0, 2**16))
+@given(
+    st.one_of(networks(max_weight_bits=16), networks(max_threshold_bits=4)), st.integers(0, 2**16)
+)
 def test_every_node_equals_plain_loops(graph: Graph, seed: int) -> None:
     batch = images_for(graph, 1, seed)
     expected = run_loops(graph, batch[0])

@@ -8,7 +8,7 @@ from hypothesis import find
 
 from mapping.graph import Graph
 from mapping.graph_codec import NODE_KINDS
-from mapping.ops import Conv2d, Requantize, Weighted
+from mapping.ops import Conv2d, Requantize, RequantizeThresholds, Weighted
 from mapping.reference import run_all
 from systolic.spec.rounding import Rounding
 from tests.strategies import images_for, networks, random_network
@@ -22,13 +22,21 @@ def sample() -> tuple[Graph, ...]:
     return tuple(random_network(seed) for seed in SEEDS)
 
 
+@cache
+def threshold_sample() -> tuple[Graph, ...]:
+    """Networks with activations by thresholds."""
+    return tuple(random_network(seed, max_threshold_bits=4) for seed in SEEDS[:100])
+
+
 def test_the_same_seed_gives_the_same_network() -> None:
     assert all(random_network(seed) == sample()[seed] for seed in SEEDS[:20])
     assert sample()[0] != sample()[1]
 
 
 def test_every_kind_of_node_occurs() -> None:
-    counts = Counter(node.KIND for graph in sample() for node in graph.nodes)
+    counts = Counter(
+        node.KIND for graph in (*sample(), *threshold_sample()) for node in graph.nodes
+    )
     assert set(counts) == set(NODE_KINDS)
     assert min(counts.values()) >= 20
 
@@ -58,6 +66,19 @@ def test_most_activations_lie_inside_their_range() -> None:
                 distinct.append(len(np.unique(codes)))
     assert np.median(inside) > 0.8
     assert np.median(distinct) >= 16
+
+
+def test_thresholds_vary_and_cut_the_sums() -> None:
+    nodes, codes = [], []
+    for graph in threshold_sample():
+        results = run_all(graph, images_for(graph, 16, seed=1))
+        for node_id, node in graph.order():
+            if isinstance(node, RequantizeThresholds):
+                nodes.append(node)
+                codes.append(len(np.unique(results[node_id])) / node.element.codes)
+    assert {node.element.bits for node in nodes} == {1, 2, 3, 4}
+    assert any(node.channels > 1 and np.ptp(node.is_descending.astype(int)) for node in nodes)
+    assert np.mean(codes) > 0.7
 
 
 def test_choices_can_be_limited() -> None:

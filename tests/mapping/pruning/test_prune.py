@@ -65,6 +65,21 @@ def test_what_is_left_of_random_networks_is_as_it_was() -> None:
     assert changed >= 20
 
 
+def test_channels_by_thresholds_go_with_their_rows() -> None:
+    weights = dense((3, 5))
+    weights[:, [1, 3]] = 0
+    cuts = np.sort(RNG.integers(-900, 900, (5, 3)), axis=1)
+    falls = [True, True, False, False, True]
+    element = ActType(2, signed=False)
+    sums = image().matmul(weights, [0, 950, 0, -950, 0])
+    steps = sums.requantize_thresholds(cuts, element, is_descending=falls)
+    graph, channels = pruned(steps.matmul(dense((5, 2))).requantize(1 << 30, -6))
+    assert channels == [3, 3, 3, 2, 2]
+    np.testing.assert_array_equal(graph.nodes[2].thresholds, cuts[[0, 2, 4]])
+    assert graph.nodes[2].is_descending.tolist() == [True, False, True]
+    assert graph.nodes[3].bias[0] == 0  # channel 1 falls to 0, channel 3 never rises
+
+
 def test_a_network_without_dead_channels_stays_itself() -> None:
     graph = random_network(2)
     assert all(found.is_constant.sum() == 0 for found in channel_ranges(graph))

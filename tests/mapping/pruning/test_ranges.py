@@ -21,7 +21,12 @@ def last_range(graph: Graph) -> list[tuple[int, int]]:
     return list(zip(found.low.tolist(), found.high.tolist(), strict=True))
 
 
-@pytest.mark.parametrize("make", [random_network, thinned_network])
+def threshold_network(seed: int, max_layers: int) -> Graph:
+    """A random network with activations by thresholds."""
+    return random_network(seed, max_layers, max_threshold_bits=4)
+
+
+@pytest.mark.parametrize("make", [random_network, thinned_network, threshold_network])
 def test_no_value_leaves_its_range(make: object) -> None:
     for seed in range(100):
         graph = make(seed, max_layers=6)
