@@ -1,8 +1,7 @@
 """From PyTorch to the array: train, export to ONNX, quantize, compile, run.
 
 The images are scikit-learn's 8 x 8 digits. Quantization is ONNX Runtime's ``quantize_static``, as
-for any other network; nothing is made for this array but the last lines. With the extra
-``pytorch``::
+for any other network. With the extra ``pytorch``::
 
     python examples/pytorch_digits.py
 """
