@@ -16,18 +16,16 @@ from tests.mapping.importers.onnx.random_model import (
 )
 
 SEEDS = st.integers(0, 2**32 - 1)
-EXAMPLES = 25
+EXAMPLES = 20
 RARE = 0.1
 
 
 def check(model: Model, seed: int, *, is_dyadic: bool = False) -> None:
     """Compare, where every node is proven; some scales meet ties that no parameters have."""
-    data, batches = model(Draw(seed, is_dyadic=is_dyadic))
     try:
-        import_model(data, strict=True)
+        assert_same(*model(Draw(seed, is_dyadic=is_dyadic)))
     except UnsupportedModelError:
         reject()
-    assert_same(data, batches)
 
 
 @pytest.mark.parametrize("name", INTEGER_MODELS)

@@ -156,6 +156,14 @@ def test_products_of_activations_are_refused() -> None:
     )
 
 
+def test_functions_of_sums_are_refused() -> None:
+    model = Model()
+    total = model.writer.node("Add", [model.real, model.dequantize(model.integers)])
+    assert "only a sum of two activations, perhaps clamped" in model.refusal(
+        model.writer.node("HardSwish", [total])
+    )
+
+
 def test_unused_inputs_are_refused() -> None:
     model = Model()
     model.writer.input(SHAPE, np.int8)
