@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from mapping.importers.onnx import OnnxError, UnsupportedModelError, import_model
-from tests.mapping.importers.onnx.random_model import FLOAT_MODELS, Draw
+from tests.mapping.importers.onnx.draw import Draw
+from tests.mapping.importers.onnx.random_model import FLOAT_MODELS
 from tests.mapping.importers.onnx.writer import MICROSOFT, Writer
 
 SCALE = np.float32(0.25)
