@@ -77,6 +77,7 @@ class LayerEmitter:
         self._inputs = [one.by_block(config) for one in inputs] if is_by_block else inputs
         self._output = output.by_block(config) if is_by_block else output
         self._digits = config.digits(self._output.bits)
+        self._tensors = tensors
         self._weights = constants.weights(tiles.weights)
         self._bases = {
             n_tile.position: [self._k_base(k_tile) for k_tile in n_tile.k_tiles]
@@ -96,7 +97,7 @@ class LayerEmitter:
             self._code += border_instructions(
                 self._output,
                 self._inputs[0].address,
-                self._weights[0],
+                self._weight_address(self._tiles.n_tiles[0].k_tiles[0]),
                 self._table,
                 self._constants,
                 self._config,
@@ -162,6 +163,12 @@ class LayerEmitter:
         digits = self._config.digits(tensor.bits)
         return tensor.address + pixel * tensor.pixel_words(self._config) + k_tile.block * digits
 
+    def _weight_address(self, k_tile: KTile) -> int:
+        if k_tile.value is None:
+            return self._weights[k_tile.tile]
+        tensor = self._tensors[k_tile.value]
+        return tensor.address + k_tile.tile * self._config.weight_words
+
     def _emit_matmuls(self, pixels: PixelTile, n_tile: NTile, half: int) -> None:
         """One MATMUL per k-tile; k-tiles of one source follow each other and share a pattern."""
         started = set[int]()
@@ -185,7 +192,7 @@ class LayerEmitter:
                         part=k_tile.part,
                         parts=self._layer.parts,
                         base=(base + shift) % ADDRESS_SPACE,
-                        weights=self._weights[k_tile.tile] % ADDRESS_SPACE,
+                        weights=self._weight_address(k_tile) % ADDRESS_SPACE,
                     )
                 )
                 started.add(k_tile.part)
@@ -234,8 +241,8 @@ class LayerEmitter:
         pixel, block = divmod(block, self._output.blocks(self._config))
         offset = self._output.pixel_index(*divmod(pixel, self._output.width))
         offset -= self._output.pixel_index(0, 0)
-        words = self._output.pixel_words(self._config)
-        return self._output.address + offset * words + block * self._digits
+        words = self._output.pixel_step(self._config)
+        return self._output.address + offset * words + block * self._output.block_step(self._config)
 
     def _request(self, pattern: _Pattern) -> int:
         """First entry of the offset table that holds a pattern; load it if none does."""
@@ -261,7 +268,7 @@ class LayerEmitter:
         key = (-1, pixels.tobytes())
         if key not in self._patterns:
             y, x = np.divmod(pixels, self._output.width)
-            words = self._output.pixel_words(self._config)
+            words = self._output.pixel_step(self._config)
             self._patterns[key] = _Pattern.of(self._output.pixel_index(y, x) * words)
         return self._patterns[key]
 
