@@ -190,8 +190,9 @@ class _Fuser:
         return frozenset(needed)
 
     def _find_materialised(self) -> frozenset[int]:
-        """Movements that need memory: reshapes that not every reader can follow, and what is read
-        as a whole.
+        """Movements that need memory: some reshapes, and what is an output or read as a whole.
+
+        A reshape is followed by those who read a vector or reshape it again.
         """
         found: frozenset[int] = frozenset()
         for node_id, node in self.graph.order():

@@ -143,7 +143,10 @@ def lower(
     for value in graph.constant_ids:
         constant = cast("Constant", graph.nodes[value])
         ends = (constant.values.min(), constant.values.max())
-        codes[value] = (int(ends[0]) - constant.element.q_min, int(ends[1]) - constant.element.q_min)
+        codes[value] = (
+            int(ends[0]) - constant.element.q_min,
+            int(ends[1]) - constant.element.q_min,
+        )
     lowered: list[LoweredLayer] = []
     for layer in layers:
         name = layer_name(graph, layer)

@@ -28,7 +28,7 @@ from mapping.lowering.operand import ComputedWeights, Operand, grid_taps
 from mapping.lowering.view import View, element_of
 from mapping.lowering.weight_nodes import AsWeights, WeightFormMatMul
 from mapping.lowering.weights import parts_needed, split_parts
-from mapping.ops import ActType, DynamicMatMul, Input, Node
+from mapping.ops import ActType, DynamicMatMul, Input, Node, Requantize
 from systolic.spec.config import ArrayConfig
 
 
@@ -100,12 +100,28 @@ class _Rewriter:
         """Node that stores one part of a tensor, made once."""
         key = (source, part, parts, is_complement)
         if key not in self.made:
+            again = self.graph.nodes[old]
+            if self.is_only_weights(old) and any(made[0] == source for made in self.made):
+                inputs = tuple(self.new_ids[operand] for operand in again.inputs)
+                source = self._append(replace(again, inputs=inputs), old)
             node = AsWeights(
                 inputs=(source,), name=self.graph.nodes[old].name, part=part, parts=parts,
                 weight_bits=self.config.weight_bits, is_complement=is_complement,
             )  # fmt: skip
             self.made[key] = self._append(node, old)
         return self.made[key]
+
+    def is_only_weights(self, old: int) -> bool:
+        """Whether sums are requantized for nothing but products, as their weights.
+
+        They are then made once for each store, which costs no more than copies: the drain of both
+        takes the same time.
+        """
+        users = [self.graph.nodes[user] for user in self.graph.users[old]]
+        is_weights = all(isinstance(user, DynamicMatMul) and user.inputs[0] != old
+                         for user in users)  # fmt: skip
+        is_sum = isinstance(self.graph.nodes[old], Requantize)
+        return is_sum and is_weights and old not in self.graph.outputs
 
 
 def weight_codes(node: AsWeights, element: ActType) -> NDArray[np.int64]:
@@ -154,9 +170,7 @@ def computed_operands(
     zero = view.element.zero_point - view.element.q_min
     shape = (1, view.channels, graph.types[node.inputs[1]].pixels)
     nothing = np.broadcast_to(np.int64(0), shape)
-    weights = ComputedWeights(
-        tuple(places[: node.parts]), view.channels, node.low, node.high, zero
-    )
+    weights = ComputedWeights(tuple(places[: node.parts]), view.channels, node.low, node.high, zero)
     factors = Operand(view, grid_taps((1, 1)), nothing, computed=weights)
     if not zero:
         return (factors,)

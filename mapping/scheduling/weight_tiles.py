@@ -219,7 +219,9 @@ def _computed_tiles(
     tiles_per_block = -(-operand.weights.shape[2] // config.cols)
     (tap,) = operand.taps.tolist()
     k_tiles = [
-        KTile(*_at(positions, block, tap), part, block * tiles_per_block + first // config.cols, value)
+        KTile(
+            *_at(positions, block, tap), part, block * tiles_per_block + first // config.cols, value
+        )
         for block in range(len(positions.blocks))
         for part, value in enumerate(computed.values)
     ]
