@@ -10,14 +10,12 @@ import numpy as np
 from mapping.errors import ScratchpadError, UnsupportedError
 from mapping.graph import Graph
 from mapping.lowering.by_block import by_block
-from mapping.lowering.fuse import fuse, stored_values
-from mapping.lowering.host_reshape import reshape_on_host
+from mapping.lowering.fuse import stored_values
 from mapping.lowering.lower import LoweredLayer, lower
-from mapping.lowering.weight_form import in_weight_form
-from mapping.ops import Constant, TensorType
+from mapping.lowering.prepare import Prepared, prepare
+from mapping.ops import Constant
 from mapping.program import LayerRecord, Packing, Program, Slot, StoredTensor
 from mapping.program.data import MAX_SLOTS
-from mapping.pruning.prune import prune as without_dead_channels
 from mapping.report import break_down
 from mapping.scheduling.border import BorderMemory
 from mapping.scheduling.emit import LayerEmitter
@@ -91,15 +89,10 @@ def compile_network(
     """
     if slots not in (1, MAX_SLOTS, "auto"):
         raise ValueError(f"slots must be 1, {MAX_SLOTS} or 'auto', not {slots!r}")
-    types = graph.types
-    if prune and not keep_all:
-        graph = without_dead_channels(graph)
-    graph, origin = in_weight_form(reshape_on_host(graph), config)
-    fused = fuse(graph, config)
-    stored = stored_values(graph, fused)
-    layers = lower(graph, fused, stored, config)
-    origins = tuple(_Origin(node, types[node]) for node in origin)
-    backends, again = tee(_backends(graph, origins, layers, stored, config))
+    ready = prepare(graph, config, prune=prune and not keep_all)
+    stored = stored_values(ready.graph, ready.layers)
+    layers = lower(ready.graph, ready.layers, stored, config)
+    backends, again = tee(_backends(ready, layers, stored, config))
     try:
         return _first_that_fits(
             backends, lambda backend: _with_slots(backend, slots, name, keep_all=keep_all)
@@ -124,16 +117,15 @@ def _first_that_fits(
 
 
 def _backends(
-    graph: Graph,
-    origins: Sequence["_Origin"],
+    ready: Prepared,
     layers: Sequence[LoweredLayer],
     stored: frozenset[int],
     config: ArrayConfig,
 ) -> Iterator["_Backend"]:
     """Ways to go on, the fastest first: packed inputs are larger, and may not fit."""
     for choices in ((KERNEL_ROWS, WHOLE_KERNEL), (KERNEL_ROWS,), ()):
-        packed, packings = choose_packings(graph, layers, stored, config, choices=choices)
-        yield _Backend(graph, origins, packed, packings, stored, config)
+        packed, packings = choose_packings(ready.graph, layers, stored, config, choices=choices)
+        yield _Backend(ready, packed, packings, stored, config)
         if not packings:
             return
 
@@ -147,14 +139,6 @@ def _with_slots(backend: "_Backend", slots: SlotCount, name: str, *, keep_all: b
     except ScratchpadError as error:
         program = backend.build(name, keep_all=keep_all, slots=1)
         return replace(program, slot_deficit_bytes=error.missing_bytes)
-
-
-@dataclass(frozen=True)
-class _Origin:
-    """What a value of the network that is compiled was in the one that was given: node, type."""
-
-    node: int
-    type: TensorType
 
 
 @dataclass(frozen=True)
@@ -173,15 +157,14 @@ class _Backend:
 
     def __init__(
         self,
-        graph: Graph,
-        origins: Sequence[_Origin],
+        ready: Prepared,
         layers: Sequence[LoweredLayer],
         packings: Mapping[int, Packing],
         stored: frozenset[int],
         config: ArrayConfig,
     ) -> None:
-        self.graph, self.layers, self.stored, self.config = graph, layers, stored, config
-        self.origins = origins
+        self.graph, self.origins = graph, origins = ready.graph, ready.origins
+        self.layers, self.stored, self.config = layers, stored, config
         self.unplaced = {
             value: replace(tensor, node=origins[value].node)
             for value, tensor in plan_storage(graph, layers, packings, config).items()
