@@ -244,7 +244,7 @@ class _Lowering:
                 expression, "adds something to a product of two computed tensors, which takes a "
                 "layer of its own: quantize the product first",
             )  # fmt: skip
-        (product,) = form.products
+        product = form.products[0]
         found = pair_up(product)
         if isinstance(found, str):
             raise ExpressionError(product.expression, f"both factors are computed, and {found}")
