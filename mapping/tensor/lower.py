@@ -239,12 +239,12 @@ class _Lowering:
 
     def _product(self, expression: Requantize, form: Affine) -> Stored:
         """Two computed tensors: a matmul of both."""
-        if len(form.products) > 1 or form.terms or form.constant.any():
+        product, *others = form.products
+        if others or form.terms or form.constant.any():
             raise ExpressionError(
                 expression, "adds something to a product of two computed tensors, which takes a "
                 "layer of its own: quantize the product first",
             )  # fmt: skip
-        product = form.products[0]
         found = pair_up(product)
         if isinstance(found, str):
             raise ExpressionError(product.expression, f"both factors are computed, and {found}")

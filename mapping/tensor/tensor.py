@@ -29,8 +29,9 @@ from mapping.tensor.expression import (
 from mapping.tensor.interpret import evaluate
 from mapping.tensor.lower import lower
 from mapping.tensor.movable import Movable
-from mapping.tensor.scale import OnnxScale, Scale, TfliteScale
+from mapping.tensor.scale import FixedScale, OnnxScale, Scale, TfliteScale
 from systolic.spec.config import ArrayConfig
+from systolic.spec.rounding import MULTIPLIER_BITS
 
 WEIGHT_BITS = 8
 
@@ -220,6 +221,15 @@ class Tensor(Movable):
         pair = np.broadcast_arrays(np.asarray(multiplier), np.asarray(shift))
         scale = TfliteScale(pair[0].astype(np.int64), pair[1].astype(np.int64))
         return self._scaled(scale, ActType(bits, signed, zero_point))
+
+    def requantize_fixed(
+        self, multiplier: int, zero_point: int = 0, bits: int = 8, signed: bool = True
+    ) -> "Tensor":
+        """As :meth:`quantize` with the scale ``multiplier * 2**-47``, halves rounded up."""
+        if not 0 <= multiplier < 1 << MULTIPLIER_BITS:
+            raise ExpressionError(self.expression, f"multiplier must be 0..2**{MULTIPLIER_BITS}-1, "
+                                  f"not {multiplier}")  # fmt: skip
+        return self._scaled(FixedScale(multiplier), ActType(bits, signed, zero_point))
 
     def _scaled(self, scale: Scale, element: ActType) -> "Tensor":
         try:
