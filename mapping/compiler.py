@@ -252,7 +252,7 @@ class _Backend:
         for value in self.graph.constant_ids:
             tensor, node = self.unplaced[value], cast("Constant", self.graph.nodes[value])
             (words,) = tensor.pack(node.values[np.newaxis], self.config)
-            whole[value] = replace(tensor, address=image.place(words))
+            whole[value] = replace(tensor, address=image.activations(words))
         return whole
 
     def _choices(self, places: Places) -> Iterator[tuple[_Choice, bool]]:

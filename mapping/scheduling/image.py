@@ -87,6 +87,10 @@ class _Packing(ABC):
         """As :class:`Constants`."""
         return self._place(pack_units(values.tolist(), self._config))
 
+    def activations(self, words: bytes) -> int:
+        """Place a tensor of constant activations, already packed."""
+        return self._place(words)
+
     def _place(self, data: bytes) -> int:
         """Place words, filled up so that what comes behind them lies as constants have to."""
         step = self._config.constant_step * self._config.word_bytes

@@ -28,7 +28,7 @@ def array(*, scratchpad_words: int = 8192, **parameters: int) -> ArrayConfig:
 CONFIGS = (
     array(),
     # Weights in parts, up to eight of them.
-    array(rows=8, cols=4, weight_bits=4, digit_bits=2, acc_depth=32),
+    array(rows=8, cols=4, weight_bits=4, digit_bits=2, acc_depth=32, diagonal=True),
     array(rows=8, cols=4, weight_bits=2, digit_bits=8, acc_depth=256, scratchpad_words=16384),
     # Several blocks of channels per tile, digits that do not divide the bits, columns in a PE.
     array(rows=4, cols=8, weight_bits=3, digit_bits=3, acc_depth=256, scratchpad_words=16384),
