@@ -9,6 +9,8 @@ import json
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, cast
 
+from systolic.spec.thresholds import ENTRY_BITS
+
 PARAMETER_BITS = 128
 """Bits of one channel's requantization, as :func:`systolic.spec.layout.pack_parameters` has them.
 
@@ -76,6 +78,10 @@ class ArrayConfig:
         Whether the requantizer can round as ONNX Runtime does, besides TFLite's rounding.
     table : bool
         Whether there is a 256-entry lookup table behind the requantizer.
+    threshold_bits : int, 0..4
+        Bits of the codes that the requantizer finds by a search among a channel's thresholds; 0 for
+        no such search. It takes entries of the parameter memory: with ``2**threshold_bits`` times
+        ``cols`` (to a power of two), that must not be more than it has.
 
     Raises
     ------
@@ -97,6 +103,7 @@ class ArrayConfig:
     skew: Literal["memory", "registers"] = "memory"
     onnx: bool = True
     table: bool = True
+    threshold_bits: int = 0
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -113,6 +120,7 @@ class ArrayConfig:
         self._check_range("acc_depth", 16, 256, power_of_two=True)
         self._check_range("scratchpad_words", 64, 65536)
         self._check_range("out_pixels", 16, 256, power_of_two=True)
+        self._check_range("threshold_bits", 0, 4)
         self._check_choice("requantize_cycles", REQUANTIZE_CYCLES)
         self._check_choice("multiplier", ("dsp", "fabric"))
         self._check_choice("skew", ("memory", "registers"))
@@ -131,6 +139,11 @@ class ArrayConfig:
         if self.cols // self.rows > 8:
             raise ConfigError(
                 f"cols must be at most 8 times rows ({8 * self.rows}), not {self.cols}"
+            )
+        if self.channel_step > self.threshold_channels:
+            raise ConfigError(
+                f"threshold_bits must leave {self.channel_step} channels of {OFFSET_DEPTH} entries "
+                f"for {self.cols} cols, not {self.threshold_bits}"
             )
         if self.column_sum_bits > self.acc_bits:
             raise ConfigError(
@@ -217,6 +230,16 @@ class ArrayConfig:
     def parameter_words(self) -> int:
         """Scratchpad words per channel's requantization parameters."""
         return -(-PARAMETER_BITS // self.word_bits)
+
+    @property
+    def threshold_words(self) -> int:
+        """Scratchpad words per entry of the search among thresholds."""
+        return -(-ENTRY_BITS // self.word_bits)
+
+    @property
+    def threshold_channels(self) -> int:
+        """Channels whose thresholds the parameter memory holds: node n of all is its n-th part."""
+        return OFFSET_DEPTH >> self.threshold_bits
 
     @property
     def weight_digits(self) -> int:
@@ -315,17 +338,29 @@ class ArrayConfig:
         """
         return 1 << _ceil_log2(self.cols)
 
-    def drain_interval(self, digits: int) -> int:
-        """Cycles from one drained accumulator to the next where results have so many digits."""
+    def drain_interval(self, digits: int, *, thresholds: bool = False) -> int:
+        """Cycles from one drained accumulator to the next where results have so many digits.
+
+        ``thresholds`` is whether they come from the search among thresholds.
+        """
         # Of two results, the first may be replaced when the last but one digit is written.
         written = digits if self.out_cols == 1 else digits - 1
-        return max(self.requantize_cycles, written, 1)
+        # Two cycles per comparison; behind the last one begins, the next value may come.
+        taken = 2 * self.threshold_bits - 1 if thresholds else self.requantize_cycles
+        return max(taken, written, 1)
 
     # Identity -------------------------------------------------------------------------------------
 
     def to_json(self) -> str:
-        """JSON of all fields, keys sorted: the form that is hashed."""
-        return json.dumps(asdict(self), sort_keys=True)
+        """JSON of all fields, keys sorted: the form that is hashed.
+
+        Without ``threshold_bits`` where there are none: such an array is what it was before there
+        was the field.
+        """
+        values = asdict(self)
+        if not self.threshold_bits:
+            del values["threshold_bits"]
+        return json.dumps(values, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> "ArrayConfig":
