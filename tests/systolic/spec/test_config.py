@@ -37,6 +37,7 @@ def configs(draw: st.DrawFn) -> ArrayConfig:
         skew=draw(st.sampled_from(["memory", "registers"])),
         onnx=draw(st.booleans()),
         table=draw(st.booleans()),
+        threshold_bits=draw(st.integers(0, 4 if cols <= 16 else 3)),
     )
 
 
@@ -70,6 +71,11 @@ def configs(draw: st.DrawFn) -> ArrayConfig:
         ({"cols": 6}, r"cols must divide rows or be a multiple of it, not 6 cols with 16 rows"),
         ({"rows": 4.0}, r"rows must be of type int, not 4.0"),
         ({"rows": True}, r"rows must be of type int, not True"),
+        ({"threshold_bits": 5}, r"threshold_bits must be between 0 and 4, not 5"),
+        (
+            {"cols": 32, "threshold_bits": 4},
+            r"threshold_bits must leave 32 channels of 256 entries for 32 cols, not 4",
+        ),
         ({"onnx": 1}, r"onnx must be of type bool, not 1"),
         ({"skew": None}, r"skew must be of type str, not None"),
     ],
@@ -98,7 +104,10 @@ def test_limits_themselves_can_be_built() -> None:
 
 @given(configs())
 def test_json_carries_every_field(config: ArrayConfig) -> None:
-    assert json.loads(config.to_json()) == asdict(config)
+    values = asdict(config)
+    if not config.threshold_bits:
+        del values["threshold_bits"]
+    assert json.loads(config.to_json()) == values
     assert ArrayConfig.from_json(config.to_json()) == config
 
 
@@ -122,8 +131,13 @@ def test_other_json_is_refused(text: str, message: str) -> None:
         ArrayConfig.from_json(text)
 
 
+def test_an_array_without_thresholds_has_the_digest_it_had_before_them() -> None:
+    assert ArrayConfig().digest.hex() == "c4445dbb3dc1dac4"
+    assert ArrayConfig(threshold_bits=1).digest != ArrayConfig().digest
+
+
 def test_digest_is_that_of_sorted_json() -> None:
-    config = ArrayConfig()
+    config = ArrayConfig(threshold_bits=2)
     text = json.dumps(asdict(config), sort_keys=True)
     assert config.digest == hashlib.sha256(text.encode()).digest()[:8]
 
@@ -145,6 +159,7 @@ def test_every_field_changes_the_digest() -> None:
         skew="registers",
         onnx=False,
         table=False,
+        threshold_bits=3,
     )
     four = replace(config, requantize_cycles=4)
     digests = {config.digest, four.digest}
@@ -174,6 +189,9 @@ def test_words_hold_what_they_must(config: ArrayConfig) -> None:
     assert config.instruction_words * config.word_bits >= 64
     assert (config.parameter_words - 1) * config.word_bits < 128
     assert config.parameter_words * config.word_bits >= 96
+    assert (config.threshold_words - 1) * config.word_bits < 32
+    assert config.threshold_words * config.word_bits >= 32
+    assert config.threshold_channels << config.threshold_bits == 256
     assert config.weight_digits * config.digit_bits >= config.weight_bits
     assert config.weight_words == config.cols * config.weight_digits
     assert config.groups * config.pe_cols == config.cols
