@@ -82,7 +82,9 @@ class Steps:
         return self.thresholds.shape[1]
 
 
-def fit_steps(steps: Steps, *, acc_bits: int, with_table: bool) -> FittedSteps | None:
+def fit_steps(
+    steps: Steps, *, acc_bits: int, with_table: bool, max_zero: int = CODES - 1
+) -> FittedSteps | None:
     """Parameters that give the same results for every sum that can occur, if there are any.
 
     Parameters
@@ -93,18 +95,25 @@ def fit_steps(steps: Steps, *, acc_bits: int, with_table: bool) -> FittedSteps |
         Bits of a sum with its bias.
     with_table : bool
         Whether a lookup table may be used; without one, no channel may descend.
+    max_zero : int
+        Largest ``zero`` without a table, 0..255.
 
     Returns
     -------
     FittedSteps or None
         Without a table if that is possible.
     """
+    if not steps.count:
+        nothing = np.zeros_like(steps.low)
+        return FittedSteps(nothing, nothing, 0, None)
     limit = 1 << acc_bits - 1
     attempts = [False, True] if with_table else [False]
     for has_table in attempts:
         if not has_table and steps.is_descending.any():
             continue
         for zero in _ZEROS:
+            if not has_table and zero > max_zero:
+                break
             fitted = _fit_all(_Conditions.of(steps, zero, has_table=has_table), limit)
             if fitted is not None:
                 table = _table(steps.count) if has_table else None

@@ -17,6 +17,8 @@ from mapping.graph import Graph
 from mapping.lowering.bounds import Bounds, prove_bounds
 from mapping.lowering.fuse import Epilogue, FusedLayer
 from mapping.lowering.operand import Operand, grid_taps
+from mapping.lowering.requantization import Requantization, ThresholdSearch
+from mapping.lowering.thresholds import lower_thresholds
 from mapping.lowering.view import element_of, image_shape, skip_reshapes, view_of
 from mapping.lowering.weights import node_parts
 from mapping.ops import (
@@ -47,27 +49,6 @@ IDENTITY_MULTIPLIER = 1 << FRACTION_BITS
 
 
 @dataclass(frozen=True)
-class Requantization:
-    """What the requantizer does in a layer.
-
-    Parameters
-    ----------
-    bias, multiplier, round_constant : ndarray of int64, shape (channels,)
-        See :func:`systolic.spec.arithmetic.requantize_hardware`.
-    rounding : Rounding
-        Which form.
-    zero : int
-        Code added to the result before the clamp.
-    """
-
-    bias: NDArray[np.int64]
-    multiplier: NDArray[np.int64]
-    round_constant: NDArray[np.int64]
-    rounding: Rounding
-    zero: int
-
-
-@dataclass(frozen=True)
 class LoweredLayer:
     """One layer without its node kinds.
 
@@ -85,7 +66,7 @@ class LoweredLayer:
         Height, width and channels of what is stored.
     parts : int
         Passes per weight.
-    requantization : Requantization
+    requantization : Requantization or ThresholdSearch
         Per channel, and rounding.
     epilogue : Epilogue
         Clamp, table and pool.
@@ -102,7 +83,7 @@ class LoweredLayer:
     grid: tuple[int, int]
     out_shape: tuple[int, int, int]
     parts: int
-    requantization: Requantization
+    requantization: Requantization | ThresholdSearch
     epilogue: Epilogue
     macs: int
     is_by_block: bool = False
@@ -140,8 +121,11 @@ def lower(
         parts = node_parts(graph.nodes[layer.anchor], config)
         bias = _folded_bias(graph, layer, operands)
         bounds = prove_bounds(name, operands, ranges, bias, parts, config)
-        lowered.append(_assemble(graph, layer, name, operands, parts, bias, bounds))
-        codes[layer.output] = layer.epilogue.code_range
+        requantization, epilogue = _requantized(
+            name, graph.nodes[layer.anchor], layer, operands[0], bias, bounds, config
+        )
+        lowered.append(_assemble(graph, layer, name, operands, parts, requantization, epilogue))
+        codes[layer.output] = epilogue.code_range
     return tuple(lowered)
 
 
@@ -157,10 +141,6 @@ def _check_features(name: str, layer: FusedLayer, config: ArrayConfig) -> None:
     if isinstance(layer.requantize, RequantizeOnnx) and not config.onnx:
         raise UnsupportedError(
             f"{name}: rounds as ONNX Runtime does, which needs a configuration with onnx=True"
-        )
-    if isinstance(layer.requantize, RequantizeThresholds):
-        raise UnsupportedError(
-            f"{name}: requantizes by thresholds, which the requantizer cannot do yet"
         )
     if layer.epilogue.table is not None and not config.table:
         raise UnsupportedError(
@@ -278,8 +258,8 @@ def _assemble(
     name: str,
     operands: tuple[Operand, ...],
     parts: int,
-    bias: NDArray[np.int64],
-    bounds: Bounds,
+    requantization: Requantization | ThresholdSearch,
+    epilogue: Epilogue,
 ) -> LoweredLayer:
     node = graph.nodes[layer.anchor]
     grid = image_shape(graph.types[layer.anchor].shape)[:2]
@@ -296,10 +276,26 @@ def _assemble(
         grid,
         image_shape(graph.types[layer.output].shape),
         parts,
-        _requantization(name, node, layer, operands[0], bias, bounds),
-        layer.epilogue,
+        requantization,
+        epilogue,
         graph.macs(layer.anchor),
     )
+
+
+def _requantized(
+    name: str,
+    anchor: Node,
+    layer: FusedLayer,
+    operand: Operand,
+    bias: NDArray[np.int64],
+    bounds: Bounds,
+    config: ArrayConfig,
+) -> tuple[Requantization | ThresholdSearch, Epilogue]:
+    """What the requantizer does for the sums that can occur, and what follows it."""
+    if isinstance(layer.requantize, RequantizeThresholds):
+        node, epilogue = layer.requantize, layer.epilogue
+        return lower_thresholds(name, node, epilogue, bias, bounds, config)
+    return _requantization(name, anchor, layer, operand, bias, bounds), layer.epilogue
 
 
 def _requantization(

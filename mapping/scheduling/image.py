@@ -14,6 +14,7 @@ from systolic.spec.isa import Instruction
 from systolic.spec.layout import (
     pack_instructions,
     pack_parameters,
+    pack_thresholds,
     pack_units,
     pack_words,
     split_digits,
@@ -31,6 +32,10 @@ class Constants(Protocol):
         """Place (bias, multiplier, round) of channels."""
         ...
 
+    def thresholds(self, entries: Sequence[tuple[int, bool]]) -> int:
+        """Place (bias, is_inverted) of nodes."""
+        ...
+
     def units(self, values: NDArray[np.int64]) -> int:
         """Place 16-bit offsets or table entries."""
         ...
@@ -44,6 +49,10 @@ class NoConstants:
         return [0] * len(tiles)
 
     def parameters(self, channels: Sequence[tuple[int, int, int]]) -> int:
+        """As :class:`Constants`."""
+        return 0
+
+    def thresholds(self, entries: Sequence[tuple[int, bool]]) -> int:
         """As :class:`Constants`."""
         return 0
 
@@ -69,6 +78,10 @@ class _Packing(ABC):
     def parameters(self, channels: Sequence[tuple[int, int, int]]) -> int:
         """As :class:`Constants`."""
         return self.place(pack_parameters(channels, self._config))
+
+    def thresholds(self, entries: Sequence[tuple[int, bool]]) -> int:
+        """As :class:`Constants`."""
+        return self.place(pack_thresholds(entries, self._config))
 
     def units(self, values: NDArray[np.int64]) -> int:
         """As :class:`Constants`."""

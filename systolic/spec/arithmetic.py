@@ -224,8 +224,8 @@ def search_thresholds(
     From node 1 on, each node decides a bit of the code, the highest first: 1 where
     ``acc + bias >= 0``, the other way round where it is inverted; then node ``2 * n + bit``
     follows (:mod:`systolic.spec.thresholds`). Where node n holds the threshold of code
-    ``codes_of_nodes(bits)[n - 1]``, negated, and thresholds ascend, that is the number of thresholds
-    which the accumulator reaches.
+    ``codes_of_nodes(bits)[n - 1]``, negated, and thresholds ascend, that is the number of
+    thresholds which the accumulator reaches.
 
     Parameters
     ----------
@@ -252,7 +252,8 @@ def search_thresholds(
     limit = 1 << BIAS_BITS - 1
     bias = _as_int64("bias", bias, -limit, limit - 1)
     inverted = np.asarray(is_inverted, np.bool_)
-    channel, bits = np.arange(bias.shape[0]), bias.shape[1].bit_length()
+    channels, nodes = bias.shape
+    channel, bits = np.arange(channels), int(nodes).bit_length()
     limit = 1 << acc_bits - 1
     node = np.ones_like(acc)
     for _ in range(bits):
