@@ -139,10 +139,8 @@ def _with_table(
 def _visible_steps(layer: _Layer) -> tuple[Steps, int, int]:
     """Steps between the lowest and the highest result of the layer, and these two."""
     low, high, falls = layer.bounds.low, layer.bounds.high, layer.is_descending
-    # Results at both ends, of every channel.
-    counts: IntArray = np.stack(
-        [(layer.thresholds <= end[:, None]).sum(axis=1) for end in (low, high)]
-    )
+    sums = np.stack([low, high])[:, :, None]
+    counts: IntArray = (layer.thresholds <= sums).sum(axis=2)
     ends = np.where(falls, layer.count - counts, counts)
     ends = np.clip(ends, layer.epilogue.lo, layer.epilogue.hi)
     lowest, highest = int(ends.min()), int(ends.max())

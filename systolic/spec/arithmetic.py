@@ -252,8 +252,8 @@ def search_thresholds(
     limit = 1 << BIAS_BITS - 1
     bias = _as_int64("bias", bias, -limit, limit - 1)
     inverted = np.asarray(is_inverted, np.bool_)
-    channels, nodes = bias.shape
-    channel, bits = np.arange(channels), int(nodes).bit_length()
+    channels, nodes = map(int, bias.shape)
+    channel, bits = np.arange(channels), nodes.bit_length()
     limit = 1 << acc_bits - 1
     node = np.ones_like(acc)
     for _ in range(bits):

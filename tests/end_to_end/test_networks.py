@@ -120,7 +120,7 @@ def test_every_layer_of_networks_with_thresholds_equals_the_interpreter(
     assert searched >= NETWORKS // 3
 
 
-def test_evenly_spaced_thresholds_need_no_search_but_for_a_slow_multiplier() -> None:
+def test_a_single_threshold_per_channel_needs_no_search() -> None:
     rtl = RtlSimulator(array())
     with_thresholds = 0
     for seed in range(2 * NETWORKS):
