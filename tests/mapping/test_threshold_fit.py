@@ -67,9 +67,8 @@ def test_any_single_threshold_is_found_whatever_its_direction(
 def test_whatever_is_found_counts_right(bits: int, data: st.DataObject) -> None:
     count = (1 << bits) - 1
     cut = st.integers(-220, 220)
-    rows = data.draw(
-        st.lists(st.lists(cut, min_size=count, max_size=count), min_size=1, max_size=3)
-    )
+    row = st.lists(cut, min_size=count, max_size=count)
+    rows = data.draw(st.lists(row, min_size=1, max_size=3))
     falls = data.draw(st.lists(st.booleans(), min_size=len(rows), max_size=len(rows)))
     steps = steps_of(np.sort(rows, axis=1), -200, 200, falls=falls)
     fitted = fit_steps(steps, acc_bits=ACC_BITS, with_table=True)
@@ -92,7 +91,10 @@ def test_uneven_steps_are_not_found(cuts: list[int]) -> None:
 
 
 def test_steps_that_no_sum_reaches_may_be_anywhere() -> None:
-    steps = steps_of([[0, 1, 60], [0, 1, 1 << 31]], -100, 9)
+    steps = steps_of([[0, 20, 900], [0, 20, 1 << 31], [-(1 << 31), 8, 13]], -100, 30)
+    # The last channel always reaches its first step, but not 5 sums below the second.
+    assert fit_steps(steps, acc_bits=ACC_BITS, with_table=True) is None
+    steps = steps_of(steps.thresholds[:2], -100, 30)
     fitted = fit_steps(steps, acc_bits=ACC_BITS, with_table=False)
     assert fitted is not None
     assert_same(steps, fitted)
