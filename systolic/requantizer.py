@@ -42,6 +42,10 @@ class Requantizer(wiring.Component):
     :attr:`bias_offset`, :attr:`multiplier_offset` and :attr:`round_offset`. A result is valid
     :attr:`latency` cycles after its last slot's cycle 0. There is no flow control.
 
+    A multiplier that takes many cycles leaves time: the rounding constant is kept until its next
+    start, so that all per-channel inputs may come at once, and its counter times the result,
+    instead of a register per cycle.
+
     Parameters
     ----------
     acc_bits : int
@@ -180,8 +184,7 @@ class Requantizer(wiring.Component):
     @property
     def round_offset(self) -> int:
         """Cycle of a slot from which ``round_i`` is needed."""
-        # a register before the multiplier needs it
-        return 2 + self._multiplier.CONSTANT_OFFSET - 1
+        return self.multiplier_offset if self._is_slow else self._constant_cycle
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -201,12 +204,14 @@ class Requantizer(wiring.Component):
 
         # Then the rounding constant takes the sign. The sum is R, or R - 1 with the carry that
         # tells 0 from the rest; inverted, R - 1 is -R.
-        is_negative = delayed(m, "is_negative", value[-1], multiplier.CONSTANT_OFFSET - 1)
-        sign = is_negative.replicate(ROUND_BITS)
+        wait = 0 if self._is_slow else multiplier.CONSTANT_OFFSET - 1
+        sign = delayed(m, "is_negative", value[-1], wait).replicate(ROUND_BITS)
         adjusted = Signal(ROUND_BITS + 1)
         constant = Signal(ROUND_BITS + 1)
         m.d.comb += adjusted.eq(self.round_i + sign)
-        m.d.sync += constant.eq(adjusted ^ Cat(sign, Const(1, 1)))
+        valid, tag = self._results(m)
+        with m.If(self._build_strobes(m, valid, tag)):
+            m.d.sync += constant.eq(adjusted ^ Cat(sign, Const(1, 1)))
         with m.If(is_onnx):
             m.d.sync += constant.eq(0)
 
@@ -215,27 +220,9 @@ class Requantizer(wiring.Component):
             multiplier.multiplier_i.eq(self.multiplier_i),
             multiplier.constant_i.eq(constant),
         ]
-        self._build_output(m, is_onnx, self._build_search(m, value[-1]))
-        # The last part's strobe and the tag beside the pipeline.
-        strobe, tag = Signal(self.latency), Signal(self.latency, reset_less=True)
-        m.d.sync += [
-            strobe.eq(Cat(self.valid_i & self.last_i, strobe)),
-            tag.eq(Cat(self.tag_i, tag)),
-        ]
-        m.d.comb += [self.valid_o.eq(self._leaving(strobe)), self.tag_o.eq(self._leaving(tag))]
-        if isinstance(multiplier, FabricMultiplier):
-            m.d.comb += multiplier.start_i.eq(strobe[0])
+        searched = self._build_search(m, value[-1]) if self._threshold_bits else None
+        self._build_output(m, is_onnx, searched)
         return m
-
-    @property
-    def _can_onnx(self) -> bool:
-        return Rounding.ONNX in self._roundings
-
-    def _is_onnx(self) -> Value:
-        """Whether to round as ONNX Runtime does, a constant if there is no choice."""
-        if self._roundings == set(Rounding):
-            return self.onnx_i
-        return Const(self._can_onnx, 1)
 
     def _bias(self) -> Value:
         """What is added to a value."""
@@ -248,16 +235,24 @@ class Requantizer(wiring.Component):
         sign = Mux(self.thresholds_i, self.bias_i[BIAS_BITS - 1], self.bias_i[-1])
         return Cat(self.bias_i[:BIAS_BITS], sign).as_signed()
 
-    def _leaving(self, line: Signal) -> Value:
-        """What comes out of a line as long as the pipeline, or as the search."""
+    def _results(self, m: Module) -> tuple[Signal, Signal]:
+        """Strobe and tag of what the multiplier gives; those that leave, if they are no others."""
         if not self._threshold_bits:
-            return line[-1]
-        return Mux(self.thresholds_i, line[self.threshold_latency - 1], line[-1])
+            return self.valid_o, self.tag_o
+        valid, tag = Signal(), Signal()
+        line, tags = Signal(self.threshold_latency), Signal(self.threshold_latency)
+        m.d.sync += [
+            line.eq(Cat(self.valid_i & self.last_i, line)),
+            tags.eq(Cat(self.tag_i, tags)),
+        ]
+        m.d.comb += [
+            self.valid_o.eq(Mux(self.thresholds_i, line[-1], valid)),
+            self.tag_o.eq(Mux(self.thresholds_i, tags[-1], tag)),
+        ]
+        return valid, tag
 
-    def _build_search(self, m: Module, is_negative: Value) -> Value | None:
-        """Code of the search among thresholds, 0 in layers without; None if there is no search."""
-        if not self._threshold_bits:
-            return None
+    def _build_search(self, m: Module, is_negative: Value) -> Value:
+        """Code of the search among thresholds, 0 in layers without."""
         m.submodules.search = search = ThresholdSearch(bits=self._threshold_bits)
         is_used = self.thresholds_i.replicate(self._threshold_bits)
         m.d.comb += [
@@ -267,6 +262,48 @@ class Requantizer(wiring.Component):
             self.node_o.eq(search.node_o & is_used),
         ]
         return search.code_o & is_used
+
+    def _build_strobes(self, m: Module, valid: Signal, tag_out: Signal) -> Value:
+        """Last part's strobe and its tag; gives whether to load the rounding constant."""
+        multiplier, is_last = self._multiplier, self.valid_i & self.last_i
+        if not self._is_slow:
+            strobe, tags = Signal(self.latency), Signal(self.latency, reset_less=True)
+            m.d.sync += [strobe.eq(Cat(is_last, strobe)), tags.eq(Cat(self.tag_i, tags))]
+            m.d.comb += [valid.eq(strobe[-1]), tag_out.eq(tags[-1])]
+            if isinstance(multiplier, FabricMultiplier):
+                m.d.comb += multiplier.start_i.eq(strobe[0])
+            return Const(1, 1)
+        assert isinstance(multiplier, FabricMultiplier)
+        strobe, tag = Signal(self._constant_cycle), Signal()
+        ends = Signal(self.latency - 1 - multiplier.END_OFFSET)
+        m.d.sync += [strobe.eq(Cat(is_last, strobe)), ends.eq(Cat(multiplier.end_o, ends))]
+        m.d.comb += [multiplier.start_i.eq(strobe[0]), valid.eq(ends[-1])]
+        # A tag waits in one register, and from the multiplier's last cycle on in another: no sooner
+        # than then comes the next one.
+        with m.If(is_last):
+            m.d.sync += tag.eq(self.tag_i)
+        with m.If(multiplier.end_o):
+            m.d.sync += tag_out.eq(tag)
+        return strobe[-1]
+
+    @property
+    def _is_slow(self) -> bool:
+        return isinstance(self._multiplier, FabricMultiplier) and self._multiplier.is_slow
+
+    @property
+    def _constant_cycle(self) -> int:
+        """Cycle of a slot in which the rounding constant is loaded, one before it is needed."""
+        return 2 + self._multiplier.CONSTANT_OFFSET - 1
+
+    @property
+    def _can_onnx(self) -> bool:
+        return Rounding.ONNX in self._roundings
+
+    def _is_onnx(self) -> Value:
+        """Whether to round as ONNX Runtime does, a constant if there is no choice."""
+        if self._roundings == set(Rounding):
+            return self.onnx_i
+        return Const(self._can_onnx, 1)
 
     def _build_output(self, m: Module, is_onnx: Value, searched: Value | None) -> None:
         """Round to even if asked to, add the zero point, clamp; or take what was searched."""

@@ -2,7 +2,7 @@
 
 from mapping.program.data import Part, ProgramData
 from systolic.spec.config import ArrayConfig
-from systolic.spec.isa import Instruction, Load, Matmul
+from systolic.spec.isa import Diagonal, Instruction, Load, Matmul
 from systolic.spec.layout import load_words
 
 
@@ -41,6 +41,8 @@ def _constant(instruction: Instruction, config: ArrayConfig) -> tuple[int, int]:
     match instruction:
         case Matmul():
             return instruction.weights, config.weight_words
+        case Diagonal():
+            return instruction.weights, config.weight_digits
         case Load():
             return instruction.addr, load_words(instruction, config)
         case _:

@@ -7,7 +7,8 @@ from typing import Any
 
 from mapping.lowering.requantization import Requantization, ThresholdSearch
 from mapping.scheduling.weight_tiles import NTile
-from systolic.spec.config import OFFSET_DEPTH, ArrayConfig
+from systolic.spec.config import ArrayConfig
+from systolic.spec.geometry import OFFSET_DEPTH
 
 Channel = tuple[Any, ...]
 """One channel's of :class:`Requantization` or :class:`ThresholdSearch`."""

@@ -9,7 +9,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from systolic.spec.config import ArrayConfig
-from systolic.spec.isa import Drain, Instruction, Load, LoadTarget, Matmul, Output, Store, Sync
+from systolic.spec.isa import (
+    Diagonal,
+    Drain,
+    Instruction,
+    Load,
+    LoadTarget,
+    Matmul,
+    Output,
+    Store,
+    Sync,
+)
 
 
 @dataclass(frozen=True)
@@ -46,7 +56,7 @@ def action_cycles(instruction: Instruction, config: ArrayConfig) -> int:
             return 1 + instruction.count * config.threshold_words
         case Load():
             return 1 + instruction.count
-        case Matmul():
+        case Matmul() | Diagonal():
             return config.weight_cycles + instruction.count * instruction.digits
         case Store():
             return 2 + instruction.count * instruction.digits
@@ -76,7 +86,7 @@ def advance(machine: Machine, instruction: Instruction, config: ArrayConfig) -> 
             drain_free = execute + 1 + cycles
         case Output():
             digits, thresholds = instruction.digits, instruction.thresholds
-        case Matmul():
+        case Matmul() | Diagonal():
             busy += instruction.count * instruction.digits
         case _:
             pass

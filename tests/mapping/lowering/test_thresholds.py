@@ -97,7 +97,9 @@ def test_clamps_and_tables_follow_either_way(
 
 def test_thresholds_of_many_channels_are_loaded_node_by_node() -> None:
     value = sums(70).requantize_thresholds(
-        [[3 * cut, 3 * cut + 1, 3 * cut + 9] for cut in range(70)], UINT2, is_descending=[False, True] * 35
+        [[3 * cut, 3 * cut + 1, 3 * cut + 9] for cut in range(70)],
+        UINT2,
+        is_descending=[False, True] * 35,
     )
     graph = value._builder.graph(value)
     program = compile_network(graph, SEARCHING)

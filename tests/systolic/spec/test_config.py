@@ -22,6 +22,7 @@ def configs(draw: st.DrawFn) -> ArrayConfig:
     sum_bits = weight_bits + (rows - 1).bit_length() + -(-8 // digit_bits) * digit_bits
     multiplier = draw(st.sampled_from(["dsp", "fabric"]))
     least = 4 if multiplier == "fabric" else 1
+    can_diagonal = rows % cols == 0 and -(-weight_bits // digit_bits) in (1, 2, 4, 8)
     return ArrayConfig(
         rows=rows,
         cols=cols,
@@ -37,6 +38,7 @@ def configs(draw: st.DrawFn) -> ArrayConfig:
         skew=draw(st.sampled_from(["memory", "registers"])),
         onnx=draw(st.booleans()),
         table=draw(st.booleans()),
+        diagonal=can_diagonal and draw(st.booleans()),
         threshold_bits=draw(st.integers(0, 4 if cols <= 16 else 3)),
     )
 
@@ -77,6 +79,8 @@ def configs(draw: st.DrawFn) -> ArrayConfig:
             r"threshold_bits must leave 32 channels of 256 entries for 32 cols, not 4",
         ),
         ({"onnx": 1}, r"onnx must be of type bool, not 1"),
+        ({"diagonal": True, "cols": 32}, r"diagonal must be False .*not 2 with 32 cols and 16"),
+        ({"diagonal": True, "digit_bits": 3}, r"diagonal must be False .*not 3 with 4 cols"),
         ({"skew": None}, r"skew must be of type str, not None"),
     ],
 )
@@ -105,8 +109,9 @@ def test_limits_themselves_can_be_built() -> None:
 @given(configs())
 def test_json_carries_every_field(config: ArrayConfig) -> None:
     values = asdict(config)
-    if not config.threshold_bits:
-        del values["threshold_bits"]
+    for name in ("diagonal", "threshold_bits"):
+        if not values[name]:
+            del values[name]
     assert json.loads(config.to_json()) == values
     assert ArrayConfig.from_json(config.to_json()) == config
 
@@ -137,9 +142,15 @@ def test_an_array_without_thresholds_has_the_digest_it_had_before_them() -> None
 
 
 def test_digest_is_that_of_sorted_json() -> None:
-    config = ArrayConfig(threshold_bits=2)
+    config = ArrayConfig(diagonal=True, threshold_bits=2)
     text = json.dumps(asdict(config), sort_keys=True)
     assert config.digest == hashlib.sha256(text.encode()).digest()[:8]
+
+
+def test_a_field_that_came_later_leaves_older_digests_alone() -> None:
+    # Of bitstreams and programs that are out there.
+    assert ArrayConfig().digest.hex() == "c4445dbb3dc1dac4"
+    assert ArrayConfig(diagonal=True).digest != ArrayConfig().digest
 
 
 def test_every_field_changes_the_digest() -> None:
@@ -148,7 +159,7 @@ def test_every_field_changes_the_digest() -> None:
         rows=32,
         cols=4,
         weight_bits=7,
-        digit_bits=3,
+        digit_bits=2,
         pe_cols=2,
         acc_bits=31,
         acc_depth=64,
@@ -159,6 +170,7 @@ def test_every_field_changes_the_digest() -> None:
         skew="registers",
         onnx=False,
         table=False,
+        diagonal=True,
         threshold_bits=3,
     )
     four = replace(config, requantize_cycles=4)

@@ -1,0 +1,52 @@
+"""What is wrong with an ONNX file; every message is one line."""
+
+from dataclasses import dataclass
+
+
+class OnnxError(ValueError):
+    """A file that is not an ONNX model, or a damaged one."""
+
+
+class RefusedError(ValueError):
+    """Why one node cannot be imported; caught where all refusals are collected."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is not supported.
+
+    Parameters
+    ----------
+    operator : str
+        Operator of the node, or ``model`` for what belongs to none.
+    index : int or None
+        Position among the model's nodes.
+    name : str
+        The node's own name; may be empty.
+    reason : str
+        What exactly, and the way out if there is one.
+    """
+
+    operator: str
+    index: int | None
+    name: str
+    reason: str
+
+    def __str__(self) -> str:
+        place = self.operator if self.index is None else f"{self.operator} {self.index}"
+        title = f"{place} {self.name!r:.42}" if self.name else place
+        return f"{title}: {self.reason}"
+
+
+class UnsupportedModelError(OnnxError):
+    """A sound model that uses what is not supported; names all of it.
+
+    Parameters
+    ----------
+    problems : tuple of Problem
+        At least one, in the model's order.
+    """
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        super().__init__("not supported: " + "; ".join(map(str, problems)))
+        self.problems = problems
