@@ -261,7 +261,6 @@ class _Generator:
         self.add(self.output)
 
     def need_table(self, lo: int, hi: int, top: int) -> None:
-        """Table entries ``lo..hi`` of at most ``top``."""
         if self.lookup[lo : hi + 1].max() <= top:
             return
         entries = self.rng.integers(0, top + 1, hi + 1 - lo)
@@ -354,17 +353,16 @@ class _Generator:
         config, channels = self.config, self.config.threshold_channels
         start = self.between(0, channels // config.channel_step - 1) * config.channel_step
         room = min((1 << config.acc_bits - 1) - 1 - bound, (1 << 30) - 1)
-        reach = int(self.rng.choice([room, min(room, bound)]))
+        reach = min(room, bound) if self.chance(0.5) else room
         for node in range(1, 1 << config.threshold_bits):
             first = node * channels + start
             if self.chance(0.2) and self.thresholds[first : first + cols].max() <= room:
                 continue
             bias = self.rng.integers(-reach, reach + 1, cols)
-            inverted = self.rng.integers(0, 2, cols)
             self.thresholds[first : first + cols] = np.abs(bias)
             self.bias[first : first + cols] = UNKNOWN
-            entries = list(zip(bias.tolist(), inverted.tolist(), strict=True))
-            addr = self.place(pack_thresholds(entries, config))
+            entries = zip(bias.tolist(), self.rng.integers(0, 2, cols).tolist(), strict=True)
+            addr = self.place(pack_thresholds(list(entries), config))
             self.add(Load(target=LoadTarget.THRESHOLDS, count=cols, start=first, addr=addr))
         return start
 
