@@ -33,13 +33,13 @@ def by_block(layer: LoweredLayer, config: ArrayConfig) -> LoweredLayer | None:
     Returns
     -------
     LoweredLayer or None
-        None if there is one block only, if channels differ in weights or requantization or have
-        thresholds, if pixels of the result and of an operand do not follow each other alike, or if
-        rows without a channel might overflow an accumulator.
+        None if there is one block only, if it is stored in weight form, if channels differ in
+        weights or requantization or have thresholds, if pixels of the result and of an operand do
+        not follow each other alike, or if rows without a channel might overflow an accumulator.
     """
     height, width, channels = layer.out_shape
     blocks = -(-channels // config.rows)
-    if blocks < 2 or layer.is_flat or layer.epilogue.pool is not None:
+    if blocks < 2 or layer.is_flat or layer.epilogue.pool is not None or layer.is_weights:
         return None
     requantization = layer.requantization
     if not (isinstance(requantization, Requantization) and requantization.is_uniform):

@@ -100,6 +100,10 @@ class _Packing(ABC):
         """As :class:`Constants`."""
         return self._place(pack_units(values.tolist(), self._config))
 
+    def activations(self, words: bytes) -> int:
+        """Place a tensor of constant activations, already packed."""
+        return self._place(words)
+
     def _place(self, data: bytes) -> int:
         """Place words, filled up so that what comes behind them lies as constants have to."""
         step = self._config.constant_step * self._config.word_bytes
@@ -163,11 +167,14 @@ class NumberedConstants(_Packing):
     ----------
     config : ArrayConfig
         The array.
+    base : int
+        First number: the words below it are activations.
     """
 
-    def __init__(self, config: ArrayConfig) -> None:
+    def __init__(self, config: ArrayConfig, base: int) -> None:
         super().__init__(config)
         self._numbers: dict[bytes, int] = {}
+        self.base = base
 
     @property
     def data(self) -> list[bytes]:
@@ -182,7 +189,8 @@ class NumberedConstants(_Packing):
         UnsupportedError
             If there are more constants than an instruction can tell apart.
         """
-        number = self._numbers.setdefault(data, len(self._numbers))
+        number = self.base + self._numbers.setdefault(data, len(self._numbers))
         if number >= ADDRESS_SPACE:
-            raise UnsupportedError(f"a layer has more than {ADDRESS_SPACE} different constants")
+            limit = ADDRESS_SPACE - self.base
+            raise UnsupportedError(f"a layer has more than {limit} different constants")
         return number

@@ -42,8 +42,9 @@ def pack_words(digits: np.ndarray, config: ArrayConfig) -> bytes:
     """
     flat = np.ascontiguousarray(digits, dtype=np.uint8).reshape(-1, config.rows)
     bits = np.unpackbits(flat[:, :, None], axis=2, bitorder="little", count=config.digit_bits)
+    used = config.rows * config.digit_bits
     padded = np.zeros((len(flat), config.word_bits), np.uint8)
-    padded[:, : config.rows * config.digit_bits] = bits.reshape(len(flat), -1)
+    padded[:, :used] = bits.reshape(len(flat), used)
     return np.packbits(padded, axis=1, bitorder="little").tobytes()
 
 
