@@ -18,6 +18,8 @@ from mapping.graph import Graph
 from mapping.lowering.bounds import Bounds, prove_bounds
 from mapping.lowering.fuse import Epilogue, FusedLayer
 from mapping.lowering.operand import Operand, grid_taps
+from mapping.lowering.requantization import Requantization, ThresholdSearch
+from mapping.lowering.thresholds import lower_thresholds
 from mapping.lowering.view import element_of, image_shape, skip_reshapes, view_of
 from mapping.lowering.weight_form import computed_operands
 from mapping.lowering.weight_nodes import AsWeights, WeightFormMatMul
@@ -51,27 +53,6 @@ IDENTITY_MULTIPLIER = 1 << FRACTION_BITS
 
 
 @dataclass(frozen=True)
-class Requantization:
-    """What the requantizer does in a layer.
-
-    Parameters
-    ----------
-    bias, multiplier, round_constant : ndarray of int64, shape (channels,)
-        See :func:`systolic.spec.arithmetic.requantize_hardware`.
-    rounding : Rounding
-        Which form.
-    zero : int
-        Code added to the result before the clamp.
-    """
-
-    bias: NDArray[np.int64]
-    multiplier: NDArray[np.int64]
-    round_constant: NDArray[np.int64]
-    rounding: Rounding
-    zero: int
-
-
-@dataclass(frozen=True)
 class LoweredLayer:
     """One layer without its node kinds.
 
@@ -89,7 +70,7 @@ class LoweredLayer:
         Height, width and channels of what is stored.
     parts : int
         Passes per weight.
-    requantization : Requantization
+    requantization : Requantization or ThresholdSearch
         Per channel, and rounding. Channels beyond those of ``out_shape`` sum nothing.
     epilogue : Epilogue
         Clamp, table and pool.
@@ -106,7 +87,7 @@ class LoweredLayer:
     grid: tuple[int, int]
     out_shape: tuple[int, int, int]
     parts: int
-    requantization: Requantization
+    requantization: Requantization | ThresholdSearch
     epilogue: Epilogue
     macs: int
     is_by_block: bool = False
@@ -156,9 +137,12 @@ def lower(
         parts = node_parts(graph.nodes[layer.anchor], config)
         bias = _folded_bias(graph, layer, operands)
         bounds = prove_bounds(name, operands, ranges, bias, parts, config)
-        whole = _assemble(graph, layer, name, operands, parts, bias, bounds)
+        requantization, epilogue = _requantized(
+            name, graph.nodes[layer.anchor], layer, operands[0], bias, bounds, config
+        )
+        whole = _assemble(graph, layer, name, operands, parts, requantization, epilogue)
         lowered.append(_filled_up(whole, config.rows))
-        codes[layer.output] = layer.epilogue.code_range
+        codes[layer.output] = epilogue.code_range
     return tuple(lowered)
 
 
@@ -174,10 +158,6 @@ def _check_features(name: str, layer: FusedLayer, config: ArrayConfig) -> None:
     if isinstance(layer.requantize, RequantizeOnnx) and not config.onnx:
         raise UnsupportedError(
             f"{name}: rounds as ONNX Runtime does, which needs a configuration with onnx=True"
-        )
-    if isinstance(layer.requantize, RequantizeThresholds):
-        raise UnsupportedError(
-            f"{name}: requantizes by thresholds, which the requantizer cannot do yet"
         )
     if layer.epilogue.table is not None and not config.table:
         raise UnsupportedError(
@@ -301,8 +281,8 @@ def _assemble(
     name: str,
     operands: tuple[Operand, ...],
     parts: int,
-    bias: NDArray[np.int64],
-    bounds: Bounds,
+    requantization: Requantization | ThresholdSearch,
+    epilogue: Epilogue,
 ) -> LoweredLayer:
     node = graph.nodes[layer.anchor]
     grid = image_shape(graph.types[layer.anchor].shape)[:2]
@@ -319,10 +299,30 @@ def _assemble(
         grid,
         image_shape(graph.types[layer.output].shape),
         parts,
-        _requantization(name, node, layer, operands[0], bias, bounds),
-        layer.epilogue,
+        requantization,
+        epilogue,
         graph.macs(layer.anchor),
     )
+
+
+def _requantized(
+    name: str,
+    anchor: Node,
+    layer: FusedLayer,
+    operand: Operand,
+    bias: NDArray[np.int64],
+    bounds: Bounds,
+    config: ArrayConfig,
+) -> tuple[Requantization | ThresholdSearch, Epilogue]:
+    """What the requantizer does for the sums that can occur, and what follows it."""
+    if isinstance(layer.requantize, RequantizeThresholds):
+        node, epilogue = layer.requantize, layer.epilogue
+        if epilogue.filler is not None:
+            raise UnsupportedError(
+                f"{name}: thresholds cannot give a computed factor: requantize it by a scale"
+            )
+        return lower_thresholds(name, node, epilogue, bias, bounds, config)
+    return _requantization(name, anchor, layer, operand, bias, bounds), layer.epilogue
 
 
 def _filled_up(layer: LoweredLayer, rows: int) -> LoweredLayer:
@@ -331,6 +331,7 @@ def _filled_up(layer: LoweredLayer, rows: int) -> LoweredLayer:
     count = -len(given.bias) % rows
     if filler is None or not count:
         return layer
+    assert isinstance(given, Requantization)  # thresholds have been refused
 
     def fill(values: NDArray[np.int64], value: int) -> NDArray[np.int64]:
         return np.append(values, np.full(count, value))

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mapping.lowering.lower import LoweredLayer
+from mapping.lowering.requantization import Requantization
 from mapping.program.rules import ADDRESS_SPACE
 from mapping.program.tensor import StoredTensor
 from mapping.scheduling.border import border_instructions
@@ -149,7 +150,7 @@ class LayerEmitter:
             self._weights = self._constants.diagonals(self._diagonals.columns)
 
     def _emit_output(self) -> None:
-        layer, epilogue = self._layer, self._layer.epilogue
+        epilogue, requantization = self._layer.epilogue, self._layer.requantization
         if epilogue.table is not None:
             used = epilogue.table[epilogue.lo : epilogue.hi + 1]
             self._code.append(
@@ -160,25 +161,32 @@ class LayerEmitter:
                     addr=self._constants.units(used) % ADDRESS_SPACE,
                 )
             )
-        self._code.append(
-            Output(
-                onnx=int(layer.requantization.rounding is Rounding.ONNX),
-                table=int(epilogue.table is not None),
+        table = int(epilogue.table is not None)
+        if isinstance(requantization, Requantization):
+            output = Output(
+                onnx=int(requantization.rounding is Rounding.ONNX),
+                table=table,
                 digits=self._digits,
-                zero=layer.requantization.zero,
+                zero=requantization.zero,
                 lo=epilogue.lo,
                 hi=epilogue.hi,
             )
-        )
+        else:
+            output = Output(table=table, digits=self._digits, zero=0, lo=0, hi=0, thresholds=1)
+        self._code.append(output)
 
     def _emit_parameters(self, chunk: ParameterChunk) -> None:
-        self._code.append(
-            Load(
-                target=LoadTarget.PARAMETERS,
-                count=len(chunk.channels),
-                addr=self._constants.parameters(chunk.channels) % ADDRESS_SPACE,
+        count, channels = len(chunk.channels), chunk.channels
+        if isinstance(self._layer.requantization, Requantization):
+            addr = self._constants.parameters(channels) % ADDRESS_SPACE
+            self._code.append(Load(target=LoadTarget.PARAMETERS, count=count, addr=addr))
+            return
+        for node, entries in enumerate(zip(*channels, strict=True), start=1):
+            start = node * self._config.threshold_channels
+            addr = self._constants.thresholds(entries) % ADDRESS_SPACE
+            self._code.append(
+                Load(target=LoadTarget.THRESHOLDS, count=count, start=start, addr=addr)
             )
-        )
 
     def _k_base(self, k_tile: KTile) -> int:
         """Address that a k-tile reads for output pixel (0, 0)."""

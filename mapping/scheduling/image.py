@@ -15,6 +15,7 @@ from systolic.spec.layout import (
     pack_diagonal,
     pack_instructions,
     pack_parameters,
+    pack_thresholds,
     pack_units,
     pack_words,
     split_digits,
@@ -36,6 +37,10 @@ class Constants(Protocol):
         """Place (bias, multiplier, round) of channels."""
         ...
 
+    def thresholds(self, entries: Sequence[tuple[int, bool]]) -> int:
+        """Place (bias, is_inverted) of nodes."""
+        ...
+
     def units(self, values: NDArray[np.int64]) -> int:
         """Place 16-bit offsets or table entries."""
         ...
@@ -53,6 +58,10 @@ class NoConstants:
         return [0] * len(columns)
 
     def parameters(self, channels: Sequence[tuple[int, int, int]]) -> int:
+        """As :class:`Constants`."""
+        return 0
+
+    def thresholds(self, entries: Sequence[tuple[int, bool]]) -> int:
         """As :class:`Constants`."""
         return 0
 
@@ -82,6 +91,10 @@ class _Packing(ABC):
     def parameters(self, channels: Sequence[tuple[int, int, int]]) -> int:
         """As :class:`Constants`."""
         return self._place(pack_parameters(channels, self._config))
+
+    def thresholds(self, entries: Sequence[tuple[int, bool]]) -> int:
+        """As :class:`Constants`."""
+        return self.place(pack_thresholds(entries, self._config))
 
     def units(self, values: NDArray[np.int64]) -> int:
         """As :class:`Constants`."""
