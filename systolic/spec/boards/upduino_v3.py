@@ -13,7 +13,7 @@ BOARD = Board(
     # The flash's clock and data in; the flash lets go of them while it is not selected.
     uart=Uart(baud=3_000_000, rx="15", tx="14", usb_vendor=0x0403, usb_product=0x6014),
     held=(Held(name="flash_cs_n", pin="16", level=1),),
-    # TFLite's rounding alone: at these pins, a chip that is 98 % full finds places for hardly any seed.
+    # TFLite's rounding alone: at these pins, hardly any seed places a chip that is 98 % full.
     config=ArrayConfig(pe_cols=4, acc_bits=24, onnx=False),
     programmers=(Programmer(tool="iceprog", arguments=("{bitstream}",)),),
     notes="close the OSC jumper (12 MHz to pin 20); plug it in again after programming",
