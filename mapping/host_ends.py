@@ -18,6 +18,7 @@ from mapping.fixed_point import (
     reciprocal_of_one_plus,
 )
 from mapping.quantize import quantize_scale
+from mapping.real.ends import RealInput, Scores
 
 SCALED_INTEGER_BITS = 5
 SUM_INTEGER_BITS = 12
@@ -101,13 +102,18 @@ class OutputEnd:
         Done first.
     real : Affine or None
         The way back to real numbers.
+    scores : Scores or None
+        A way back of its own, alone.
     """
 
     softmax: Softmax | None = None
     real: Affine | None = None
+    scores: Scores | None = None
 
     def __call__(self, values: NDArray[np.int64]) -> NDArray[Any]:
         """Final output of the array's integers."""
+        if self.scores is not None:
+            return self.scores(values)
         done = values if self.softmax is None else self.softmax(values)
         return done if self.real is None else self.real.dequantize(done)
 
@@ -122,22 +128,27 @@ class HostEnds:
         For each input, what its real numbers are quantized with; None if it takes integers.
     outputs : tuple of OutputEnd
         For each output.
+    real_inputs : tuple of RealInput or None
+        For each input, if the quantization of all of them takes more than a scale.
     """
 
     inputs: tuple[Affine | None, ...] = ()
     outputs: tuple[OutputEnd, ...] = ()
+    real_inputs: tuple[RealInput, ...] | None = None
 
     @property
     def is_empty(self) -> bool:
         """Whether the host has nothing to do."""
-        return not any(self.inputs) and all(end == OutputEnd() for end in self.outputs)
+        is_all_integers = not any(self.inputs) and self.real_inputs is None
+        return is_all_integers and all(end == OutputEnd() for end in self.outputs)
 
     def __str__(self) -> str:
         parts = [f"quantizes input {i}" for i, end in enumerate(self.inputs) if end is not None]
+        parts += [f"quantizes input {i}" for i in range(len(self.real_inputs or ()))]
         for index, end in enumerate(self.outputs):
             if end.softmax is not None:
                 parts.append(f"softmax of output {index}")
-            if end.real is not None:
+            if end.real is not None or end.scores is not None:
                 parts.append(f"makes output {index} real")
         return ", ".join(parts) or "-"
 

@@ -52,7 +52,11 @@ class RecordReader:
         ValueError
             Of class ``error``, if a field is missing, unknown or of the wrong type.
         """
-        names = [field.name for field in fields(cast(Any, cls))]
+        records = fields(cast(Any, cls))
+        if isinstance(value, dict):  # None need not be written down where it is the default
+            left_out = {field.name: None for field in records if field.default is None}
+            value = {**left_out, **cast("dict[str, Any]", value)}
+        names = [field.name for field in records]
         return self.from_fields(cls, self.as_object(value, names, where), where)
 
     def from_fields(self, cls: type[Record], values: dict[str, Any], where: str) -> Record:

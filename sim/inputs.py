@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from mapping.cli.failure import Failure
+from mapping.cli.failure import Failure, reported
 from mapping.cli.subject import load_archive, load_inputs
 from mapping.network import Network
 from mapping.networks import load_digits_images
@@ -104,6 +104,9 @@ def user_batch(network: Network | None, inputs: Sequence[str], labels: str | Non
 def _fit(network: Network, index: int, array: NDArray[Any]) -> NDArray[Any]:
     """One input as integers in the network's shape, where that is only a matter of form."""
     tensor = network.graph.types[network.graph.input_ids[index]]
+    if network.ends.real_inputs is not None and array.dtype.kind == "f":
+        with reported(ValueError):
+            return network.ends.real_inputs[index](array)
     if array.ndim > 1 and prod(array.shape[1:]) == tensor.elements:
         array = array.reshape(len(array), *tensor.shape)
     end = network.ends.inputs[index] if network.ends.inputs else None
