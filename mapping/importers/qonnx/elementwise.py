@@ -53,12 +53,11 @@ def arithmetic(walk: Walk, node: Node) -> Held:
 def fold(walk: Walk, node: Node) -> Constant:
     """Compute Add, Sub, Mul, Div or Pow of two constants."""
     left, right = (walk.constant(node, position).values for position in range(2))
-    if left.dtype != right.dtype or left.dtype not in (np.float32, np.int64):
+    allowed = ("float32",) if node.op in ("Div", "Pow") else ("float32", "int64")
+    if left.dtype != right.dtype or str(left.dtype) not in allowed:
         raise RefusedError(
-            f"its constants must be float32 both, not {left.dtype} and {right.dtype}"
+            f"its constants must both be {' or '.join(allowed)}, not {left.dtype} and {right.dtype}"
         )
-    if left.dtype != np.float32 and node.op in ("Div", "Pow"):
-        raise RefusedError(f"its constants must be float32, not {left.dtype}")
     try:
         walk.spend(np.broadcast_shapes(left.shape, right.shape))
     except ValueError:
@@ -67,11 +66,6 @@ def fold(walk: Walk, node: Node) -> Constant:
         ) from None
     with np.errstate(all="ignore"):
         return Constant(np.asarray(_FOLDS[node.op](left, right)))
-
-
-def power(walk: Walk, node: Node) -> Constant:
-    """Compute Pow of constants; nothing else is supported."""
-    return fold(walk, node)
 
 
 def square_root(walk: Walk, node: Node) -> Constant:

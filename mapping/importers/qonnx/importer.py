@@ -53,7 +53,7 @@ IMPORTERS: Final[Mapping[str, Callable[[Walk, Node], Held]]] = MappingProxyType(
         "MatMul": weighted.matmul,
         "MaxPool": movement.max_pool,
         "Mul": elementwise.arithmetic,
-        "Pow": elementwise.power,
+        "Pow": elementwise.fold,
         "Relu": elementwise.relu,
         "Reshape": movement.reshape,
         "Shape": movement.shape_of,

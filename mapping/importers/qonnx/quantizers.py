@@ -103,12 +103,12 @@ def quantized_constant(walk: Walk, node: Node) -> Constant:
     places = np.zeros(values.shape, np.int64)
     scale, zero = spread(given.scale, places), spread(given.zero_point, places)
     walk.spend(values.shape)
-    with np.errstate(over="ignore", under="ignore", divide="ignore", invalid="ignore"):
-        quotient = values if node.op == "BipolarQuant" else values / scale + zero
+    with np.errstate(all="ignore"):
+        quotient: Array = values if node.op == "BipolarQuant" else values / scale + zero
     if given.is_bipolar:
         levels = np.where(quotient >= 0, 1, -1).astype(np.float32)
     else:
-        clipped = np.clip(quotient, np.float32(given.low), np.float32(given.high))
+        clipped: Array = np.clip(quotient, np.float32(given.low), np.float32(given.high))
         levels = ROUNDINGS[given.rounding](clipped)
     centred = levels - zero
     if not np.all(np.isfinite(centred)) or np.any(centred != np.rint(centred)):

@@ -41,9 +41,9 @@ class Changes:
     @property
     def reached(self) -> tuple[int, int]:
         """Smallest and largest level that any channel reaches, counted from 0."""
-        always = (self.at <= self.low[:, np.newaxis]).sum(axis=1)
-        ever = (self.at <= self.high[:, np.newaxis]).sum(axis=1)
-        steps = self.at.shape[1]
+        always: IntArray = np.count_nonzero(self.at <= self.low[:, np.newaxis], axis=1)
+        ever: IntArray = np.count_nonzero(self.at <= self.high[:, np.newaxis], axis=1)
+        steps: int = self.at.shape[1]
         least = np.where(self.is_descending, steps - ever, always)
         most = np.where(self.is_descending, steps - always, ever)
         return int(least.min()), int(most.max())

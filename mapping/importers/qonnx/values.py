@@ -187,10 +187,10 @@ def per_channel(constants: Array, places: IntArray, channels: int) -> tuple[floa
         return (float(constants.flat[0]),)
     ordered = np.empty(places.size, np.float64)
     ordered[places.ravel()] = constants.ravel()
-    rows = ordered.reshape(-1, channels)
+    rows: Array = ordered.reshape(-1, channels)
     if np.any(rows != rows[0]):
         raise RefusedError("a constant differs between pixels: only one per channel is supported")
-    return tuple(map(float, rows[0]))
+    return tuple(float(each) for each in rows[0])
 
 
 def graph_places(shape: tuple[int, ...]) -> IntArray:
@@ -203,7 +203,7 @@ def image(codes: Codes) -> Value:
     """Activations as an image of the graph, of a tensor (1, channels, height, width)."""
     if codes.places.ndim != 4:
         raise RefusedError(f"needs an image (1, channels, height, width), not {codes.places.shape}")
-    pixels = codes.places[0].transpose(1, 2, 0)
+    pixels: IntArray = codes.places[0].transpose(1, 2, 0)
     if not np.array_equal(pixels.ravel(), np.arange(pixels.size)):
         raise RefusedError("its input's elements were moved in a way that no address can follow")
     same = codes.value.type.shape == pixels.shape

@@ -9,7 +9,15 @@ from numpy.typing import NDArray
 from mapping.builder import Value
 from mapping.importers.onnx.errors import RefusedError
 from mapping.importers.onnx.records import Node
-from mapping.importers.qonnx.values import Codes, Constant, IntArray, Sums, graph_places, image
+from mapping.importers.qonnx.values import (
+    Array,
+    Codes,
+    Constant,
+    IntArray,
+    Sums,
+    graph_places,
+    image,
+)
 from mapping.importers.qonnx.walk import Walk, integer, integers, real, text
 from mapping.ops import Conv2d, MatMul, Padding, Weighted
 from mapping.ops.weighted import MAX_WEIGHT_BITS
@@ -18,7 +26,7 @@ MAX_WEIGHT = (1 << MAX_WEIGHT_BITS - 1) - 1
 EXACT_SUM = 1 << 23
 """Float32 adds without rounding up to 2**24; sums may be odd halves of a step."""
 
-Make = Callable[[IntArray, IntArray, int], Weighted]
+Make = Callable[[Array, Array, int], Weighted]
 """Makes a layer of given weights, biases and width of the weights."""
 
 
@@ -59,20 +67,21 @@ def _matmul(walk: Walk, node: Node, constant: Constant) -> Sums:
         ordered = np.empty_like(weights)
         ordered[rows[0]] = weights
         weights, value = ordered, _reshaped(codes.value, (len(weights),))
-        places = np.arange(weights.shape[1])
+        count = int(weights.shape[1])
     elif np.array_equal(rows.ravel(), np.arange(rows.size)):
         value = _reshaped(codes.value, (1, *rows.shape))
-        places = np.arange(len(rows) * weights.shape[1])
+        count = int(len(rows) * weights.shape[1])
     else:
         raise RefusedError("its input's elements were moved in a way that no address can follow")
 
-    def make(kernel: IntArray, bias: IntArray, bits: int) -> MatMul:
+    def make(kernel: Array, bias: Array, bits: int) -> MatMul:
         return MatMul(
             inputs=(value.node_id,), weights=kernel, bias=bias, weight_bits=bits, name=node.label
         )
 
-    out_places = places.reshape(*codes.places.shape[:-1], weights.shape[1])
-    return _sums(walk, codes, weights, _per_output(scale, 1), make, out_places)
+    out_shape = (*codes.places.shape[:-1], weights.shape[1])
+    places = np.arange(count).reshape(out_shape)
+    return _sums(walk, codes, weights, _per_output(scale, 1), make, places)
 
 
 def conv(walk: Walk, node: Node) -> Sums:
@@ -92,7 +101,7 @@ def conv(walk: Walk, node: Node) -> Sums:
     weights, scale = integer_weights(constant)
     value, groups = image(codes), integer(node, "group", 1)
 
-    def make(kernel: IntArray, bias: IntArray, bits: int) -> Conv2d:
+    def make(kernel: Array, bias: Array, bits: int) -> Conv2d:
         return Conv2d(
             inputs=(value.node_id,), weights=kernel, bias=bias, weight_bits=bits, name=node.label,
             stride=_pair(node, "strides"), dilation=_pair(node, "dilations"), pad=pad,
@@ -135,7 +144,7 @@ def _average(
     if not (0 < kernel[0] <= height and 0 < kernel[1] <= width):
         raise RefusedError(f"its window of {kernel[0]}x{kernel[1]} exceeds the image")
 
-    def make(weights: IntArray, bias: IntArray, bits: int) -> Conv2d:
+    def make(weights: Array, bias: Array, bits: int) -> Conv2d:
         return Conv2d(
             inputs=(value.node_id,), weights=weights, bias=bias, weight_bits=bits,
             stride=stride, groups=channels, name=node.label,
