@@ -1,0 +1,42 @@
+"""Random models: every output, every bit of it, as QONNX's arithmetic gives it."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mapping.importers.qonnx import import_model
+from mapping.network import from_bytes, to_bytes
+from mapping.reference import run
+from tests.mapping.importers.qonnx.executor import Executor
+from tests.mapping.importers.qonnx.models import MODELS, dense
+
+IMAGES = 4
+
+
+def images(data: bytes, seed: int) -> np.ndarray:
+    shape = [
+        axis.dim_value for axis in Executor(data).model.graph.input[0].type.tensor_type.shape.dim
+    ]
+    rng = np.random.default_rng(seed)
+    return rng.normal(0, 1, (IMAGES, *shape)).astype(np.float32)
+
+
+def check(data: bytes, seed: int, *, adds_exactly: bool = False) -> None:
+    imported = import_model(data)
+    network, batch = imported.network, images(data, seed)
+    assert from_bytes(to_bytes(network)) == network
+    assert network.ends.real_inputs is not None
+    codes = network.ends.real_inputs[0](batch[:, 0])
+    (got,) = network.ends.finish(run(network.graph, codes))
+    executor = Executor(data, adds_exactly=adds_exactly)
+    wanted = np.concatenate([executor(image)[0] for image in batch])
+    assert got.dtype == np.float32
+    np.testing.assert_array_equal(got, wanted)
+    assert bool(imported.rounded) == adds_exactly
+
+
+@pytest.mark.parametrize("kind", MODELS)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_outputs_are_those_of_the_executor(kind: str, seed: int) -> None:
+    check(MODELS[kind](seed), seed)
