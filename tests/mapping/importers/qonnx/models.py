@@ -161,8 +161,10 @@ def conv(seed: int) -> bytes:
     value = net.node("Conv", value, weights, pads=[1, 0, 1, 0] if is_padded else [0] * 4)
     value = net.batch_norm(value, outputs, 8)
     bits = int(rng.integers(1, 3))
-    value = net.bipolar(value, net.scale()) if bits == 1 else net.quant(
-        value, bits, net.scale(), signed=True
+    value = (
+        net.bipolar(value, net.scale())
+        if bits == 1
+        else net.quant(value, bits, net.scale(), signed=True)
     )
     if rng.integers(0, 2):
         value = net.node("MaxPool", value, kernel_shape=[2, 2], strides=[1, 1])
