@@ -31,6 +31,7 @@ class Writer:
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
         self.domain = str(self.rng.choice(DOMAINS))
+        self.version = 1  # of the quantizers' domain
         self.shape: tuple[int, ...] = ()
 
     def constant(self, values: object, dtype: type = np.float32) -> str:
@@ -54,7 +55,7 @@ class Writer:
             [helper.make_tensor_value_info(each, onnx.TensorProto.FLOAT, None) for each in outputs],
             self.constants,
         )  # fmt: skip
-        opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(self.domain, 1)]
+        opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(self.domain, self.version)]
         return helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString()
 
     def scale(self) -> np.float32:
@@ -139,7 +140,7 @@ def dense(seed: int, *, is_exact: bool = True, few_bits: bool = False) -> bytes:
 
 
 def _dense_layer(net: Writer, value: str, features: int, outputs: int, bits: int) -> str:
-    if net.rng.integers(0, 2):
+    if net.rng.integers(0, 2) or not net.is_exact:
         weights = net.weights((outputs, features), 0, bits)
         return net.node("MatMul", value, net.node("Transpose", weights, perm=[1, 0]))
     weights = net.weights((features, outputs), 1, bits)
@@ -152,13 +153,14 @@ def conv(seed: int) -> bytes:
     """Convolutions with borders, groups and pools, then a fully connected layer."""
     net = Writer(seed)
     rng = net.rng
-    height, channels = int(rng.integers(5, 8)), int(rng.integers(1, 4))
-    value = net.input(channels, height, 6)
+    height, width, channels = int(rng.integers(5, 8)), 6, int(rng.integers(1, 4))
+    value = net.input(channels, height, width)
     value = net.quant(value, int(rng.integers(2, 5)), net.scale(), signed=True)
     outputs = channels * int(rng.integers(1, 4))
     is_padded = bool(rng.integers(0, 2))
     weights = net.weights((outputs, channels, 3, 3), 0, int(rng.integers(1, 4)))
     value = net.node("Conv", value, weights, pads=[1, 0, 1, 0] if is_padded else [0] * 4)
+    height, width = height - (0 if is_padded else 2), width - 2
     value = net.batch_norm(value, outputs, 8)
     bits = int(rng.integers(1, 3))
     value = (
@@ -168,36 +170,12 @@ def conv(seed: int) -> bytes:
     )
     if rng.integers(0, 2):
         value = net.node("MaxPool", value, kernel_shape=[2, 2], strides=[1, 1])
+        height, width = height - 1, width - 1
     weights = net.weights((outputs, 1, 2, 3), 0, 2)
     value = net.node("Conv", value, weights, group=outputs, pads=[0, 1, 1, 0])
     value = net.quant(net.arithmetic(value, outputs, 2), 3, net.scale(), signed=False)
-    value = net.node("Flatten", value)
-    features = _features(net, value)
-    weights = net.weights((features, 4), 1, 2)
-    return net.finish(net.node("MatMul", value, weights))
-
-
-def _features(net: Writer, value: str) -> int:
-    """Length of a flattened value, by ONNX's own inference of shapes."""
-    operators = [node for node in net.nodes if node.domain == ""]
-    renamed = {node.output[0]: node.input[0] for node in net.nodes if node.domain}
-    copies = []
-    for node in operators:
-        copy = onnx.NodeProto()
-        copy.CopyFrom(node)
-        for position, name in enumerate(copy.input):
-            while name in renamed:
-                name = renamed[name]
-            copy.input[position] = name
-        copies.append(copy)
-    graph = helper.make_graph(
-        copies, "shapes",
-        [helper.make_tensor_value_info("image", onnx.TensorProto.FLOAT, net.shape)],
-        [helper.make_tensor_value_info(value, onnx.TensorProto.FLOAT, None)], net.constants,
-    )  # fmt: skip
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8)
-    inferred = onnx.shape_inference.infer_shapes(model)
-    return int(inferred.graph.output[0].type.tensor_type.shape.dim[1].dim_value)
+    weights = net.weights((outputs * height * (width - 1), 4), 1, 2)
+    return net.finish(net.node("MatMul", net.node("Flatten", value), weights))
 
 
 def wide(seed: int) -> bytes:
@@ -228,17 +206,16 @@ def pooled(seed: int) -> bytes:
         value = net.node("AveragePool", value, kernel_shape=[2, 2], strides=[2, 2])
         window = 4
     value = net.node("Mul", value, net.constant(float(window)))
-    zero = net.constant(0)
     bits = 3 + window.bit_length() - 1
-    operands = [value, net.constant(scale), zero, net.constant(bits)]
+    operands = [value, *map(net.constant, (scale, 0, bits))]
+    attributes: dict[str, object] = {"domain": net.domain, "rounding_mode": "FLOOR"}
     if rng.integers(0, 2):
         operands.append(net.constant(3))
-    else:
+    else:  # with a scale and bounds of its own
+        net.version = 2
         operands += [net.constant(scale * 2 ** (bits - 3)), net.constant(3)]
-    value = net.node("Trunc", *operands, domain=net.domain, rounding_mode="FLOOR", signed=0,
-                     narrow=0) if len(operands) == 6 else net.node(
-        "Trunc", *operands, domain=net.domain, rounding_mode="FLOOR")  # fmt: skip
-    return net.finish(value)
+        attributes |= {"signed": 0, "narrow": 0}
+    return net.finish(net.node("Trunc", *operands, **attributes))
 
 
 def residual(seed: int) -> bytes:

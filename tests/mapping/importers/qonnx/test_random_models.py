@@ -1,6 +1,7 @@
 """Random models: every output, every bit of it, as QONNX's arithmetic gives it."""
 
 import numpy as np
+import onnx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,6 +13,8 @@ from tests.mapping.importers.qonnx.executor import Executor
 from tests.mapping.importers.qonnx.models import MODELS, dense
 
 IMAGES = 4
+FEW, MANY = 25, 1000
+SEEDS = st.integers(0, 2**32 - 1)
 
 
 def images(data: bytes, seed: int) -> np.ndarray:
@@ -37,6 +40,37 @@ def check(data: bytes, seed: int, *, adds_exactly: bool = False) -> None:
 
 
 @pytest.mark.parametrize("kind", MODELS)
-@given(seed=st.integers(0, 2**32 - 1))
+@settings(max_examples=FEW)
+@given(seed=SEEDS)
 def test_outputs_are_those_of_the_executor(kind: str, seed: int) -> None:
     check(MODELS[kind](seed), seed)
+
+
+@settings(max_examples=FEW)
+@given(seed=SEEDS)
+def test_scales_of_any_value_are_rounded_once(seed: int) -> None:
+    """Weights and activations whose float32 numbers are exact, but not their sums."""
+    check(dense(seed, is_exact=False, few_bits=True), seed, adds_exactly=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", MODELS)
+@settings(max_examples=MANY)
+@given(seed=SEEDS)
+def test_outputs_of_many_models_are_those_of_the_executor(kind: str, seed: int) -> None:
+    check(MODELS[kind](seed), seed)
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_the_executor_is_qonnxs(kind: str) -> None:
+    pytest.importorskip("qonnx", reason="the package qonnx is not installed")
+    from qonnx.core.modelwrapper import ModelWrapper
+    from qonnx.core.onnx_exec import execute_onnx
+    from qonnx.transformation.infer_shapes import InferShapes
+
+    for seed in range(FEW):
+        data = MODELS[kind](seed)
+        model = ModelWrapper(onnx.load_from_string(data)).transform(InferShapes())
+        for image in images(data, seed):
+            (wanted,) = execute_onnx(model, {"image": image}).values()
+            np.testing.assert_array_equal(Executor(data)(image)[0], wanted)
