@@ -208,14 +208,14 @@ def pooled(seed: int) -> bytes:
     value = net.node("Mul", value, net.constant(float(window)))
     bits = 3 + window.bit_length() - 1
     operands = [value, *map(net.constant, (scale, 0, bits))]
-    attributes: dict[str, object] = {"domain": net.domain, "rounding_mode": "FLOOR"}
+    attributes: dict[str, object] = {"rounding_mode": "FLOOR"}
     if rng.integers(0, 2):
         operands.append(net.constant(3))
-    else:  # with a scale and bounds of its own
-        net.version = 2
+    else:  # with a scale and bounds of its own; the older domain knows no versions
+        net.domain, net.version = DOMAINS[1], 2
         operands += [net.constant(scale * 2 ** (bits - 3)), net.constant(3)]
         attributes |= {"signed": 0, "narrow": 0}
-    return net.finish(net.node("Trunc", *operands, **attributes))
+    return net.finish(net.node("Trunc", *operands, domain=net.domain, **attributes))
 
 
 def residual(seed: int) -> bytes:
