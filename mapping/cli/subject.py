@@ -17,12 +17,9 @@ from mapping.cli.display import busy
 from mapping.cli.failure import Failure, reported
 from mapping.compiler import SlotCount, compile_network
 from mapping.errors import MappingError, ProgramError
-from mapping.importers.tflite import (
-    TfliteError,
-    UnsupportedModelError,
-    has_identifier,
-    load_tflite,
-)
+from mapping.importers.onnx import OnnxError
+from mapping.importers.qonnx import load_qonnx
+from mapping.importers.tflite import TfliteError, has_identifier, load_tflite
 from mapping.network import Network, NetworkFileError, load_network
 from mapping.networks import load_included, network_names
 from mapping.presets import DEFAULT_PRESET, PRESETS
@@ -88,27 +85,30 @@ def load_subject(text: str) -> Network | Program:
         if magic == program_file.FORMAT.magic:
             return Program.load(path)
     if has_identifier(magic):
-        return _load_tflite(path)
+        return _load_model(path, load_tflite)
+    if path.suffix == ".onnx":
+        return _load_model(path, load_qonnx)
     raise Failure(
-        f"{path}: neither a network, a TensorFlow Lite nor a program file "
+        f"{path}: neither a network, a TensorFlow Lite, an ONNX (.onnx) nor a program file "
         f"(its first bytes are {magic!r})"
     )
 
 
-def _load_tflite(path: Path) -> Network:
-    """Import a model; everything that is not supported gets a line."""
+def _load_model(path: Path, load: Callable[[Path], Network]) -> Network:
+    """Import a file of another tool; everything in it that is not supported gets a line."""
     try:
         with reported(OSError):
-            return load_tflite(path)
-    except UnsupportedModelError as error:
-        count = len(error.problems)
+            return load(path)
+    except (TfliteError, OnnxError) as error:
+        problems = getattr(error, "problems", ())
+        if not problems:
+            raise Failure(f"{path}: {error}") from error
+        count = len(problems)
         lines = [f"{path}: {count} thing{'s are' if count > 1 else ' is'} not supported:"]
-        lines += [f"  {problem}" for problem in error.problems[:MAX_PROBLEMS_SHOWN]]
+        lines += [f"  {problem}" for problem in problems[:MAX_PROBLEMS_SHOWN]]
         if count > MAX_PROBLEMS_SHOWN:
             lines.append(f"  and {count - MAX_PROBLEMS_SHOWN} more")
         raise Failure("\n".join(lines)) from error
-    except TfliteError as error:
-        raise Failure(f"{path}: {error}") from error
 
 
 def _existing(text: str, otherwise: str) -> Path:
