@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from mapping.json_records import MAX_ELEMENTS
 from mapping.real.quantizer import LevelQuantizer
 from mapping.real.steps import FloatArray, Step, apply_steps
 
@@ -45,6 +46,15 @@ class RealInput:
     steps: tuple[Step, ...]
     quantizer: LevelQuantizer
     stride: int
+
+    def __post_init__(self) -> None:
+        if sorted(self.axes) != list(range(len(self.shape))):
+            raise ValueError(f"{self.axes} is no order of {len(self.shape)} axes")
+        if min((*self.shape, *self.graph_shape), default=0) < 1 or not (
+            prod(self.shape) == prod(self.graph_shape)
+        ):
+            raise ValueError(f"{self.shape} and {self.graph_shape} must be shapes of one size")
+        _check_channels(self.graph_shape[-1], *(step.values for step in self.steps))
 
     def __call__(self, values: NDArray[Any]) -> NDArray[np.int64]:
         """Values q of a batch.
@@ -83,7 +93,7 @@ class Scores:
     windows : int
         Codes that make up one sum: so many equal parts of the channels, one after the other.
     factor, offset : tuple of float
-        One for all channels or one per channel, float64.
+        One for all channels or one per channel, float64; of at most 4,096 channels.
     steps : tuple of Step
         Arithmetic behind it, in float32.
     shape : tuple of int
@@ -99,6 +109,11 @@ class Scores:
     def __post_init__(self) -> None:
         if self.windows < 1:
             raise ValueError(f"scores must have at least one window, not {self.windows}")
+        if min(self.shape, default=0) < 1:
+            raise ValueError(f"scores must have a shape without empty axes, not {self.shape}")
+        _check_channels(
+            self.shape[0], self.factor, self.offset, *(step.values for step in self.steps)
+        )
 
     def __call__(self, values: NDArray[np.int64]) -> FloatArray:
         """Real numbers of shape (n, *shape) from codes of shape (n, ..., windows * channels)."""
@@ -107,3 +122,13 @@ class Scores:
         reals = (np.array(self.factor) * sums).astype(np.float32)
         scores = apply_steps(self.steps, reals)
         return np.moveaxis(scores, -1, 1).reshape(len(values), *self.shape)
+
+
+def _check_channels(channels: int, *constants: tuple[float, ...]) -> None:
+    """Refuse constants that are neither one for all channels nor one per channel."""
+    for values in constants:
+        if len(values) not in (1, min(channels, MAX_ELEMENTS)):
+            raise ValueError(
+                f"constants must be one or one per channel ({channels}, at most {MAX_ELEMENTS}), "
+                f"not {len(values)}"
+            )

@@ -12,6 +12,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from mapping.json_records import MAX_ELEMENTS
+
 FloatArray = NDArray[np.float32]
 
 _OPERATIONS: Final[Mapping[str, Callable[[FloatArray, FloatArray], FloatArray]]] = MappingProxyType(
@@ -35,8 +37,8 @@ class Step:
     kind : str
         ``add``, ``subtract``, ``multiply``, ``divide``, ``maximum`` or ``minimum``.
     values : tuple of float
-        One constant for all elements or one per channel, the last axis; finite float32 numbers, and
-        not 0 where they divide.
+        One constant for all elements or one per channel, the last axis, of at most 4,096; finite
+        float32 numbers, and not 0 where they divide.
 
     Raises
     ------
@@ -50,6 +52,10 @@ class Step:
     def __post_init__(self) -> None:
         if self.kind not in _OPERATIONS:
             raise ValueError(f"a step must be one of {', '.join(_OPERATIONS)}, not {self.kind!r}")
+        if len(self.values) > MAX_ELEMENTS:
+            raise ValueError(
+                f"a step has constants for at most {MAX_ELEMENTS} channels, not {len(self.values)}"
+            )
         constants = np.array(self.values, np.float64)
         limit = float(np.finfo(np.float32).max)
         if not constants.size or not np.all(np.abs(constants) <= limit):  # also refuses NaN

@@ -189,5 +189,9 @@ def _finish(walk: Walk, outputs: tuple[tuple[int, OutputEnd], ...], name: str) -
     ends = HostEnds(
         outputs=tuple(end for _, end in outputs), real_inputs=tuple(end for _, end in inputs)
     )
-    info = NetworkInfo(name=name, description=model.description[:MAX_DESCRIPTION])
-    return Imported(Network(graph, info, ends), tuple(dict.fromkeys(walk.rounded)))
+    rounded = tuple(dict.fromkeys(walk.rounded))
+    notes = [model.description] if model.description else []
+    if rounded:
+        notes.append(f"added exactly, where the file's float32 rounds: {', '.join(rounded)}")
+    info = NetworkInfo(name=name, description="; ".join(notes)[:MAX_DESCRIPTION])
+    return Imported(Network(graph, info, ends), rounded)

@@ -3,6 +3,7 @@
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mapping.host_ends import OutputEnd
 from mapping.importers.onnx.errors import RefusedError
@@ -53,10 +54,15 @@ def _sums(sums: Sums) -> tuple[int, OutputEnd]:
     value = acc.requantize(*ONE, ActType(bits, signed=False), clamp=(0, top), name="scores")
     offset = sums.offset + sums.low
     scores = Scores(
-        windows, tuple(map(float, sums.factor)), tuple(map(float, offset)), sums.steps,
-        sums.places.shape[1:],
-    )  # fmt: skip
+        windows, _constants(sums.factor), _constants(offset), sums.steps, sums.places.shape[1:]
+    )
     return value.node_id, OutputEnd(scores=scores)
+
+
+def _constants(values: NDArray[np.float64]) -> tuple[float, ...]:
+    """One per channel, or one for all where they are the same."""
+    kept = values[:1] if np.all(values == values[0]) else values
+    return tuple(float(value) for value in kept)
 
 
 def _check_order(held: Codes | Sums) -> None:

@@ -1,5 +1,7 @@
 """Inputs and scores that the host computes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -41,3 +43,24 @@ def test_windows_add_up_before_anything_else() -> None:
 def test_scores_without_windows_are_refused() -> None:
     with pytest.raises(ValueError, match="at least one window, not 0"):
         Scores(0, (1.0,), (0.0,), (), (1,))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"axes": (0, 2)}, r"\(0, 2\) is no order of 2 axes"),
+        ({"graph_shape": (4,)}, r"\(1, 3\) and \(4,\) must be shapes of one size"),
+        ({"steps": (Step("add", (1.0, 2.0)),)}, "one or one per channel .*, not 2"),
+    ],
+)
+def test_wrong_inputs_are_refused(change: dict[str, object], message: str) -> None:
+    good = RealInput((1, 3), (0, 1), (3,), (), QUANTIZER, 1)
+    with pytest.raises(ValueError, match=message):
+        replace(good, **change)
+
+
+def test_scores_need_constants_for_every_channel() -> None:
+    with pytest.raises(ValueError, match=r"one or one per channel \(3, .*, not 2"):
+        Scores(1, (1.0,), (0.0, 0.0), (), (3,))
+    with pytest.raises(ValueError, match="without empty axes"):
+        Scores(1, (1.0,), (0.0,), (), ())
