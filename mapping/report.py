@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 
 from mapping.program.data import ProgramData
 from systolic.spec.config import ArrayConfig
-from systolic.spec.isa import Instruction, Matmul, Store
+from systolic.spec.isa import Diagonal, Instruction, Matmul, Store
 from systolic.spec.timing import Machine, advance
 
 
@@ -85,7 +85,7 @@ def break_down(code: Iterable[Instruction], config: ArrayConfig) -> Breakdown:
         spent["requantizer"] += interval.waited
         held = interval.end - interval.start - interval.waited - interval.busy
         match interval.instruction:
-            case Matmul():
+            case Matmul() | Diagonal():
                 spent["weights"] += held
             case Store():
                 spent["store"] += held

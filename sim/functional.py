@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 
 from mapping.program.rules import MachineRules, RuleError
 from systolic.spec.arithmetic import output_code, requantize_hardware
-from systolic.spec.config import INSTRUCTION_BITS, OFFSET_DEPTH, ArrayConfig
+from systolic.spec.config import ArrayConfig
+from systolic.spec.geometry import INSTRUCTION_BITS, OFFSET_DEPTH
 from systolic.spec.isa import (
+    Diagonal,
     Drain,
     Instruction,
     InstructionError,
@@ -30,6 +32,7 @@ from systolic.spec.layout import (
     join_digits,
     pack_words,
     split_digits,
+    unpack_diagonal,
     unpack_parameters,
     unpack_weights,
     unpack_words,
@@ -232,7 +235,7 @@ class FunctionalSimulator:
         match instruction:
             case Load():
                 self._load(instruction)
-            case Matmul():
+            case Matmul() | Diagonal():
                 self._matmul(instruction)
             case Output():
                 self._output = instruction
@@ -252,10 +255,17 @@ class FunctionalSimulator:
             words = self._memory[load.addr : load.addr + -(-load.count // config.word_units)]
             self._lookup[entries] = words.reshape(-1).view("<u2")[: load.count] & 0xFF
 
-    def _matmul(self, matmul: Matmul) -> None:
+    def _weights(self, matmul: Matmul | Diagonal) -> NDArray[np.float64]:
+        """Weights of a tile, shape (rows, cols)."""
         config = self.config
+        if isinstance(matmul, Diagonal):
+            column = self._memory[matmul.weights : matmul.weights + config.weight_digits]
+            return unpack_diagonal(column.tobytes(), matmul.band, config).astype(np.float64)
         tile = self._memory[matmul.weights : matmul.weights + config.weight_words]
-        weights = self._unpack_weights(tile.tobytes())
+        return self._unpack_weights(tile.tobytes())
+
+    def _matmul(self, matmul: Matmul | Diagonal) -> None:
+        config, weights = self.config, self._weights(matmul)
         addrs = self._rules.pixel_words(matmul.start, matmul.count, matmul.base, matmul.digits)
         digits = unpack_words(self._memory[addrs.ravel()].tobytes(), config)
         by_digit = digits.reshape(matmul.count, matmul.digits, config.rows).transpose(1, 0, 2)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from mapping.program import Program
 from mapping.report import timeline
-from systolic.spec.isa import Matmul, Sync
+from systolic.spec.isa import Diagonal, Matmul, Sync
 from systolic.spec.registers import COUNTER_BITS, Registers, identity
 from systolic.spec.timing import program_cycles
 
@@ -27,7 +27,7 @@ def trace_lines(program: Program) -> Iterator[str]:
     layers = dict(zip(program.layer_stops, program.layers, strict=True))
     stop, run, first = 0, 0, 0
     for interval in timeline(program.instructions, program.config):
-        if isinstance(interval.instruction, Matmul):
+        if isinstance(interval.instruction, Matmul | Diagonal):
             first = first if run else interval.start
             run += 1
             continue

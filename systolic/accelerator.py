@@ -15,7 +15,8 @@ from systolic.parameters import FIELDS, ParameterMemory
 from systolic.requantizer import Requantizer
 from systolic.scratchpad import Scratchpad
 from systolic.sequencer import Sequencer
-from systolic.spec.config import OFFSET_DEPTH, ArrayConfig
+from systolic.spec.config import ArrayConfig
+from systolic.spec.geometry import OFFSET_DEPTH
 from systolic.spec.isa import Output
 from systolic.spec.registers import Identity
 from systolic.spec.rounding import LIMBS
@@ -65,6 +66,7 @@ class Accelerator(wiring.Component):
             addr_bits=config.addr_bits,
             index_bits=max(config.acc_addr_bits, config.out_pixels.bit_length() - 1),
             half_bits=config.acc_addr_bits + 1,
+            diagonal_words=config.weight_digits if config.diagonal else 0,
         )
         m.submodules.scratchpad = scratchpad = Scratchpad(
             word_bits=config.word_bits, depth=config.scratchpad_words
@@ -89,14 +91,7 @@ class Accelerator(wiring.Component):
         wiring.connect(m, host.o, wiring.flipped(self.o))
         self._connect_control(m, host, sequencer, feeder, scratchpad, drain)
         self._connect_scratchpad(m, host, sequencer, feeder, scratchpad, out_buffer)
-        m.d.comb += [
-            core.word_i.eq(scratchpad.read_data_o),
-            core.load_i.eq(sequencer.load_o),
-            core.token_i.eq(feeder.token_o),
-            core.token_i.commit.eq(feeder.token_o.commit & sequencer.stream_o),
-            core.drain_addr_i.eq(drain.addr_o),
-            core.drain_col_i.eq(drain.col_o),
-        ]
+        self._connect_core(m, sequencer, feeder, scratchpad, drain, core)
         code, valid, window_ends = self._build_requantizer(m, sequencer, feeder, core, drain)
         m.d.comb += [
             out_buffer.instruction_i.eq(sequencer.instruction_o),
@@ -145,6 +140,23 @@ class Accelerator(wiring.Component):
             host.status_i.eq(sequencer.status_o),
             host.stream_i.eq(sequencer.stream_o),
         ]
+
+    def _connect_core(self, m, sequencer, feeder, scratchpad, drain, core) -> None:
+        m.d.comb += [
+            core.word_i.eq(scratchpad.read_data_o),
+            core.load_i.eq(sequencer.load_o),
+            core.token_i.eq(feeder.token_o),
+            core.token_i.commit.eq(feeder.token_o.commit & sequencer.stream_o),
+            core.drain_addr_i.eq(drain.addr_o),
+            core.drain_col_i.eq(drain.col_o),
+        ]
+        if self._config.diagonal:
+            m.d.comb += [
+                feeder.diagonal_i.eq(sequencer.diagonal_o),
+                feeder.wrap_i.eq(sequencer.wrap_o),
+                core.bands_i.eq(sequencer.bands_o),
+                core.single_i.eq(sequencer.single_o),
+            ]
 
     def _connect_scratchpad(self, m, host, sequencer, feeder, scratchpad, out_buffer) -> None:
         m.d.comb += [

@@ -36,6 +36,8 @@ class Core(wiring.Component):
         Group whose weights the next word carries (one-hot), or 0.
     token_i : ``In(token_layout(acc_addr_bits + 1))``
         What to do with the next word's sums; the top address bit is the half.
+    bands_i, single_i : ``In(bands)``, ``In(1)``
+        With ``config.diagonal``: which rows take weights, see :class:`systolic.array.Array`.
     drain_addr_i : ``In(acc_addr_bits + 1)``
         Accumulator to read.
     drain_col_i : ``In(range(cols))``
@@ -47,11 +49,13 @@ class Core(wiring.Component):
     def __init__(self, config: ArrayConfig) -> None:
         self._config = config
         self._token = token_layout(config.acc_addr_bits + 1)
+        selection = {"bands_i": In(config.bands), "single_i": In(1)}
         super().__init__(
             {
                 "word_i": In(data.ArrayLayout(config.digit_bits, config.rows)),
                 "load_i": In(config.groups),
                 "token_i": In(self._token),
+                **(selection if config.diagonal else {}),
                 "drain_addr_i": In(config.acc_addr_bits + 1),
                 "drain_col_i": In(range(config.cols)),
                 "drain_o": Out(signed(config.acc_bits)),
@@ -82,11 +86,17 @@ class Core(wiring.Component):
             weight_bits=config.weight_bits,
             digit_bits=config.digit_bits,
             psum_bits=tuple(config.psum_bits(row) for row in range(config.rows)),
+            diagonal=config.diagonal,
         )
         m.d.comb += [skew.time_i.eq(time), skew.i.eq(self.word_i), array.act_i.eq(skew.o)]
         for group in range(config.groups):
             m.submodules[f"load_{group}"] = line = DelayLine(width=1, cycles=group + 1)
             m.d.comb += [line.i.eq(self.load_i[group]), array.load_i[group].eq(line.o)]
+            if config.diagonal:
+                m.submodules[f"ahead_{group}"] = ahead = DelayLine(width=1, cycles=group)
+                m.d.comb += [ahead.i.eq(self.load_i[group]), array.ahead_i[group].eq(ahead.o)]
+        if config.diagonal:
+            m.d.comb += [array.bands_i.eq(self.bands_i), array.single_i.eq(self.single_i)]
         self._build_columns(m, time, array)
         return m
 

@@ -119,13 +119,17 @@ class Drain(wiring.Component):
 
     def _build_counters(self, m: Module, slot_ends: Signal, is_last: Signal) -> None:
         half = Signal()
-        parts, windows, cols, count = Signal(3), Signal(8), Signal.like(self.col_o), Signal(8)
+        # There are no more pixels or values of a window than accumulators in a half.
+        addr_bits = len(self.addr_o) - 1
+        parts, windows, cols, count = (
+            Signal(3), Signal(addr_bits), Signal.like(self.col_o), Signal(addr_bits)
+        )  # fmt: skip
         part, start = Signal(3), Signal(8)
         # Values of the window up to the next one; whether this one is the last is known beforehand,
         # and so it is of its parts.
-        values, is_last_value, is_single = Signal(8), Signal(), Signal()
+        values, is_last_value, is_single = Signal(addr_bits), Signal(), Signal()
         is_whole = Signal()
-        addr, pixel_addr = Signal(len(self.addr_o) - 1), Signal(len(self.addr_o) - 1)
+        addr, pixel_addr = Signal(addr_bits), Signal(addr_bits)
         pixel_ends = Signal()
         m.d.comb += [
             self.is_first_part_o.eq(part == 0),

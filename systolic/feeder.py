@@ -5,7 +5,7 @@ from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from systolic.column import token_layout
-from systolic.spec.config import OFFSET_DEPTH, UNIT_BITS
+from systolic.spec.geometry import OFFSET_DEPTH, UNIT_BITS
 from systolic.spec.isa import Field, Matmul, Store
 
 
@@ -22,6 +22,7 @@ class Feeder(wiring.Component):
 
     While ``addr`` is the host's, ``host_step_i`` lets the host's address advance.
     ``prime_i`` reads the table's first offset, a cycle or more before the first ``gather_i``.
+    With ``wrap_i``, ``step_i`` stays within the aligned words of one weight per row.
     ``count_i`` counts a word: ``digit_o`` runs through the digits of a pixel, and with the last of
     them the pixel counter and the accumulator address advance.
 
@@ -33,6 +34,8 @@ class Feeder(wiring.Component):
         Bits of a pixel's accumulator or buffer index.
     half_bits : int
         Bits of a token's accumulator address: one more than an accumulator's in its half.
+    diagonal_words : int
+        Words of one weight per row, a power of two; 0 if there are no DIAGONALs.
 
     Members
     -------
@@ -42,6 +45,8 @@ class Feeder(wiring.Component):
         Take counts and bases from it.
     jump_i, follow_i, fetch_i, step_i, prime_i, gather_i, count_i, host_step_i : ``In(1)``
         Strobes, see above.
+    diagonal_i, wrap_i : ``In(1)``
+        With ``diagonal_words``: the instruction is a DIAGONAL; it reads weights.
     entry_i : ``In(1)``
         One table entry was loaded: the table index and the count of entries advance.
     hold_pixel_i : ``In(1)``
@@ -79,8 +84,11 @@ class Feeder(wiring.Component):
         What the columns shall do with the word, valid as long as it is counted.
     """
 
-    def __init__(self, *, addr_bits: int, index_bits: int, half_bits: int) -> None:
+    def __init__(
+        self, *, addr_bits: int, index_bits: int, half_bits: int, diagonal_words: int = 0
+    ) -> None:
         self._half_bits = half_bits
+        self._diagonal_words = diagonal_words
         super().__init__(
             {
                 "instruction_i": In(64),
@@ -93,6 +101,7 @@ class Feeder(wiring.Component):
                 "gather_i": In(1),
                 "count_i": In(1),
                 "host_step_i": In(1),
+                **({"diagonal_i": In(1), "wrap_i": In(1)} if diagonal_words else {}),
                 "entry_i": In(1),
                 "hold_pixel_i": In(1),
                 "unit_i": In(UNIT_BITS),
@@ -118,6 +127,11 @@ class Feeder(wiring.Component):
         field = layout[name]
         return self.instruction_i[field.lsb : field.lsb + field.width]
 
+    def _part_field(self, name: str) -> Value:
+        """A field that a DIAGONAL, of one part, has not: its band is there."""
+        field = self._field(name)
+        return Mux(self.diagonal_i, 0, field) if self._diagonal_words else field
+
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.offsets = offsets = memory.Memory(
@@ -139,7 +153,7 @@ class Feeder(wiring.Component):
         base, pc = Signal.like(self.addr_o), Signal.like(self.addr_o)
         # The host's header passes through last into its address, which is as wide as the header's.
         host, last = Signal(16), Signal(8)
-        advanced = self.addr_o + 1
+        advanced = self._advanced(self.addr_o)
         with m.If(self.decode_i):
             m.d.sync += base.eq(self._field("base"))
         with m.If(self.follow_i):
@@ -160,6 +174,14 @@ class Feeder(wiring.Component):
             m.d.sync += self.addr_o.eq(advanced)
         m.d.comb += self.is_last_o.eq(self.addr_o[: len(last)] == last)
 
+    def _advanced(self, addr: Value) -> Value:
+        """Next address; with ``wrap_i`` behind the last word of a column the first one's."""
+        if not self._diagonal_words:
+            return addr + 1
+        lower_bits = self._diagonal_words.bit_length() - 1
+        lower, upper = addr[:lower_bits], addr[lower_bits:]
+        return Cat((lower + 1)[:lower_bits], upper + Cat(lower, ~self.wrap_i).all())
+
     def _build_counters(self, m: Module) -> None:
         digits, count, parts = Signal(3), Signal(8), Signal(3)
         # What the sequencer branches on is compared a cycle ahead: from there the way is long.
@@ -178,12 +200,12 @@ class Feeder(wiring.Component):
                 is_last.eq(self._field("count") == 0),
                 digits.eq(self._field("digits")),
                 count.eq(self._field("count")),
-                parts.eq(self._field("parts")),
+                parts.eq(self._part_field("parts")),
                 self.flags_o.eq(Cat(self._field("first"), self._field("half"))),
                 self.index_o.eq(self._field("start")),
                 self.digit_o.eq(0),
                 self.is_first_digit_o.eq(1),
-                self.pixel_o.eq(self._field("part")),
+                self.pixel_o.eq(self._part_field("part")),
                 self.block_o.eq(self._field("block", Store.LAYOUT)),
             ]
         with m.Else():

@@ -9,7 +9,8 @@ from amaranth.lib.wiring import In, Out
 
 from systolic.host_registers import HostRegisters
 from systolic.links.transfer import FRAMED_BYTE, CheckedTransfer, RawTransfer
-from systolic.spec.config import UNIT_BITS, ArrayConfig
+from systolic.spec.config import ArrayConfig
+from systolic.spec.geometry import UNIT_BITS
 from systolic.spec.packets import (
     FCS_BYTES,
     FLAG_RESUME,

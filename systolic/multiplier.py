@@ -9,7 +9,7 @@ from amaranth import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from systolic.spec.config import UNIT_BITS
+from systolic.spec.geometry import UNIT_BITS
 from systolic.spec.rounding import (
     LIMB_BITS,
     LIMBS,
@@ -200,6 +200,8 @@ class FabricMultiplier(wiring.Component):
         The bits just below it.
     increment_o : ``Out(1)``
         To be added to the result: the rounding constant's carry.
+    end_o : ``Out(1)``
+        Last cycle of ``multiplier_i``, :attr:`END_OFFSET` cycles after ``start_i``.
     """
 
     MULTIPLIER_OFFSET = -1
@@ -210,6 +212,8 @@ class FabricMultiplier(wiring.Component):
         self._stages = max(1, self._digit_bits - 1)
         self.LATENCY = cycles + self._stages
         self.CONSTANT_OFFSET = 1 + self._stages
+        self.END_OFFSET = cycles - 1
+        self.is_slow = self._stages == 1
         super().__init__(
             {
                 "start_i": In(1),
@@ -219,6 +223,7 @@ class FabricMultiplier(wiring.Component):
                 "result_o": Out(signed(acc_bits + 1)),
                 "fraction_o": Out(TIE_BITS),
                 "increment_o": Out(1),
+                "end_o": Out(1),
             }
         )
 
@@ -227,7 +232,8 @@ class FabricMultiplier(wiring.Component):
         width = self._digit_bits
         step = Signal(range(self._cycles))
         # Rests at 0, where it selects the first digit.
-        with m.If(step == self._cycles - 1):
+        m.d.comb += self.end_o.eq(step == self._cycles - 1)
+        with m.If(self.end_o):
             m.d.sync += step.eq(0)
         with m.Elif(self.start_i | (step != 0)):
             m.d.sync += step.eq(step + 1)

@@ -4,7 +4,7 @@ from amaranth import Cat, Module
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
-from systolic.spec.config import OFFSET_DEPTH, PARAMETER_BITS, UNIT_BITS
+from systolic.spec.geometry import OFFSET_DEPTH, PARAMETER_BITS, UNIT_BITS
 from systolic.spec.rounding import LIMBS
 
 FIELDS = {"bias": (0, 2), "round": (2, 1), "multiplier": (4, LIMBS)}

@@ -16,7 +16,8 @@ class PE(wiring.Component):
 
     The lanes are joined once per column, below the array. Weights arrive as digits on the same
     wires as activations while ``load_i`` is set, the first column's first, each most significant
-    digit first: they shift through the PE's weight register, whose ends are the columns.
+    digit first: they shift through the PE's weight register, whose ends are the columns. Where
+    tiles may be diagonal, a PE takes zeros instead of what is another row's.
 
     Latency 1 cycle, throughput 1 digit per cycle. There is no flow control: the array runs in
     lockstep, so its feeder starts only what its accumulators can take.
@@ -31,6 +32,8 @@ class PE(wiring.Component):
         Bits of a digit: lanes.
     psum_i_bits, psum_o_bits : int
         Bits of a partial sum above and below.
+    diagonal : bool
+        Whether there is a ``take_i``.
 
     Members
     -------
@@ -42,6 +45,8 @@ class PE(wiring.Component):
         Whether ``act_i`` is a digit of these columns' weights.
     load_o : ``Out(1)``
         The same, a cycle later, to the south.
+    take_i : ``In(1)``
+        Whether to take the digit of a weight; else zero.
     psum_i : ``In(psum_layout(psum_i_bits, digit_bits, cols))``
         Partial sums from the north.
     psum_o : ``Out(psum_layout(psum_o_bits, digit_bits, cols))``
@@ -56,7 +61,14 @@ class PE(wiring.Component):
     LATENCY = 1
 
     def __init__(
-        self, *, cols: int, weight_bits: int, digit_bits: int, psum_i_bits: int, psum_o_bits: int
+        self,
+        *,
+        cols: int,
+        weight_bits: int,
+        digit_bits: int,
+        psum_i_bits: int,
+        psum_o_bits: int,
+        diagonal: bool = False,
     ) -> None:
         if psum_o_bits < max(weight_bits, psum_i_bits):
             raise ValueError(
@@ -66,12 +78,14 @@ class PE(wiring.Component):
         self._cols = cols
         self._weight_bits = weight_bits
         self._digit_bits = digit_bits
+        self._diagonal = diagonal
         super().__init__(
             {
                 "act_i": In(digit_bits),
                 "act_o": Out(digit_bits),
                 "load_i": In(1),
                 "load_o": Out(1),
+                **({"take_i": In(1)} if diagonal else {}),
                 "psum_i": In(psum_layout(psum_i_bits, digit_bits, cols)),
                 "psum_o": Out(psum_layout(psum_o_bits, digit_bits, cols)),
             }
@@ -89,7 +103,8 @@ class PE(wiring.Component):
         place_bits = -(-self._weight_bits // self._digit_bits) * self._digit_bits
         weights = Signal(place_bits * (self._cols - 1) + self._weight_bits, reset_less=True)
         with m.If(self.load_i):
-            m.d.sync += weights.eq(Cat(self.act_i, weights))
+            taken = Mux(self.take_i, self.act_i, 0) if self._diagonal else self.act_i
+            m.d.sync += weights.eq(Cat(taken, weights))
         for col in range(self._cols):
             place = place_bits * (self._cols - 1 - col)
             weight = weights[place : place + self._weight_bits].as_signed()

@@ -1,6 +1,6 @@
 """From accumulators to output codes: bias, multiplier, rounding, zero point, clamp."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from amaranth import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
@@ -34,6 +34,10 @@ class Requantizer(wiring.Component):
     inputs are sampled where they are needed and must hold for ``cycles`` cycles, counted from
     :attr:`bias_offset`, :attr:`multiplier_offset` and :attr:`round_offset`. A result is valid
     :attr:`latency` cycles after its last slot's cycle 0. There is no flow control.
+
+    A multiplier that takes many cycles leaves time: value and rounding constant are kept until its
+    next start, so that all per-channel inputs may come at once, and its counter times the result,
+    instead of a register per cycle.
 
     Parameters
     ----------
@@ -153,8 +157,7 @@ class Requantizer(wiring.Component):
     @property
     def round_offset(self) -> int:
         """Cycle of a slot from which ``round_i`` is needed."""
-        # a register before the multiplier needs it
-        return 2 + self._multiplier.CONSTANT_OFFSET - 1
+        return self.multiplier_offset if self._is_slow else self._constant_cycle
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -169,17 +172,20 @@ class Requantizer(wiring.Component):
             total = shifted - self.acc_i if self._weight_bits == 1 else shifted + self.acc_i
             m.d.sync += joined.eq(Mux(self.first_i, self.acc_i, total))
 
+        starts = self._build_strobes(m)
         # Cycle 1: the bias, once for all parts.
-        m.d.sync += value.eq(joined + self.bias_i)
+        with m.If(starts[1]):
+            m.d.sync += value.eq(joined + self.bias_i)
 
         # Then the rounding constant takes the sign. The sum is R, or R - 1 with the carry that
         # tells 0 from the rest; inverted, R - 1 is -R.
-        is_negative = delayed(m, "is_negative", value[-1], multiplier.CONSTANT_OFFSET - 1)
-        sign = is_negative.replicate(ROUND_BITS)
+        wait = 0 if self._is_slow else multiplier.CONSTANT_OFFSET - 1
+        sign = delayed(m, "is_negative", value[-1], wait).replicate(ROUND_BITS)
         adjusted = Signal(ROUND_BITS + 1)
         constant = Signal(ROUND_BITS + 1)
         m.d.comb += adjusted.eq(self.round_i + sign)
-        m.d.sync += constant.eq(adjusted ^ Cat(sign, Const(1, 1)))
+        with m.If(starts[self._constant_cycle]):
+            m.d.sync += constant.eq(adjusted ^ Cat(sign, Const(1, 1)))
         with m.If(is_onnx):
             m.d.sync += constant.eq(0)
 
@@ -189,16 +195,39 @@ class Requantizer(wiring.Component):
             multiplier.constant_i.eq(constant),
         ]
         self._build_output(m, is_onnx)
-        # The last part's strobe and the tag beside the pipeline.
-        strobe, tag = Signal(self.latency), Signal(self.latency, reset_less=True)
-        m.d.sync += [
-            strobe.eq(Cat(self.valid_i & self.last_i, strobe)),
-            tag.eq(Cat(self.tag_i, tag)),
-        ]
-        m.d.comb += [self.valid_o.eq(strobe[-1]), self.tag_o.eq(tag[-1])]
-        if isinstance(multiplier, FabricMultiplier):
-            m.d.comb += multiplier.start_i.eq(strobe[0])
         return m
+
+    def _build_strobes(self, m: Module) -> Sequence[Value]:
+        """Last part's strobe and tag; whether to load a register in a slot's cycle 0, 1, ..."""
+        multiplier, is_last = self._multiplier, self.valid_i & self.last_i
+        if not self._is_slow:
+            strobe, tags = Signal(self.latency), Signal(self.latency, reset_less=True)
+            m.d.sync += [strobe.eq(Cat(is_last, strobe)), tags.eq(Cat(self.tag_i, tags))]
+            m.d.comb += [self.valid_o.eq(strobe[-1]), self.tag_o.eq(tags[-1])]
+            if isinstance(multiplier, FabricMultiplier):
+                m.d.comb += multiplier.start_i.eq(strobe[0])
+            return [Const(1, 1)] * self.latency
+        assert isinstance(multiplier, FabricMultiplier)
+        strobe, tag = Signal(self._constant_cycle), Signal()
+        ends = Signal(self.latency - 1 - multiplier.END_OFFSET)
+        m.d.sync += [strobe.eq(Cat(is_last, strobe)), ends.eq(Cat(multiplier.end_o, ends))]
+        m.d.comb += [multiplier.start_i.eq(strobe[0]), self.valid_o.eq(ends[-1])]
+        # A tag waits in one register, and from the multiplier's last cycle on in another: no sooner
+        # than then comes the next one.
+        with m.If(is_last):
+            m.d.sync += tag.eq(self.tag_i)
+        with m.If(multiplier.end_o):
+            m.d.sync += self.tag_o.eq(tag)
+        return [is_last, *strobe]
+
+    @property
+    def _is_slow(self) -> bool:
+        return isinstance(self._multiplier, FabricMultiplier) and self._multiplier.is_slow
+
+    @property
+    def _constant_cycle(self) -> int:
+        """Cycle of a slot in which the rounding constant is loaded, one before it is needed."""
+        return 2 + self._multiplier.CONSTANT_OFFSET - 1
 
     @property
     def _can_onnx(self) -> bool:

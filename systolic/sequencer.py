@@ -4,8 +4,9 @@ from amaranth import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from systolic.spec.config import INSTRUCTION_BITS, UNIT_BITS, ArrayConfig
-from systolic.spec.isa import INSTRUCTIONS, LoadTarget, Opcode, Sync
+from systolic.spec.config import ArrayConfig
+from systolic.spec.geometry import INSTRUCTION_BITS, UNIT_BITS
+from systolic.spec.isa import INSTRUCTIONS, Diagonal, LoadTarget, Opcode, Sync
 from systolic.spec.registers import Status
 
 
@@ -65,6 +66,10 @@ class Sequencer(wiring.Component):
         Write what the output buffer gave.
     load_o : ``Out(groups)``
         Group of columns whose weights are read in this cycle.
+    diagonal_o, wrap_o : ``Out(1)``
+        With ``config.diagonal``: the instruction in execution is a DIAGONAL; it reads weights.
+    bands_o, single_o
+        Likewise: what :class:`systolic.core.Core` wants.
     stream_o : ``Out(1)``
         Activations are read in this cycle.
     running_o : ``Out(1)``
@@ -77,6 +82,12 @@ class Sequencer(wiring.Component):
 
     def __init__(self, config: ArrayConfig) -> None:
         self._config = config
+        selection = {
+            "diagonal_o": Out(1),
+            "wrap_o": Out(1),
+            "bands_o": Out(config.bands),
+            "single_o": Out(1),
+        }
         super().__init__(
             {
                 "run_i": In(1),
@@ -110,6 +121,7 @@ class Sequencer(wiring.Component):
                 "buffer_en_o": Out(1),
                 "store_o": Out(1),
                 "load_o": Out(config.groups),
+                **(selection if config.diagonal else {}),
                 "stream_o": Out(1),
                 "running_o": Out(1),
                 "stopped_o": Out(1),
@@ -169,7 +181,7 @@ class Sequencer(wiring.Component):
             code = self.instruction_o[:3]
             is_offsets = (code == Opcode.LOAD) & (self.instruction_o[3:5] == LoadTarget.OFFSETS)
             # An illegal instruction waits as well: the host finds the machine at rest.
-            free = [int(op) for op, cls in INSTRUCTIONS.items() if not cls.WAITS]
+            free = [int(op) for op in self._matmuls if not INSTRUCTIONS[op].WAITS]
             may_act = ~self.drain_will_be_busy_i | code.matches(*free) | is_offsets
             m.d.sync += [
                 opcode.eq(code),
@@ -179,6 +191,8 @@ class Sequencer(wiring.Component):
             ]
             m.d.comb += self.follow_o.eq(1)
             m.next = "EXECUTE"
+        if self._config.diagonal:
+            m.d.comb += self.diagonal_o.eq(opcode == Opcode.DIAGONAL)
         # These two reach far, so they come a cycle later; the instruction is still there.
         m.d.sync += [self.output_en_o.eq(0), self.drain_start_o.eq(0)]
         with m.State("EXECUTE"):
@@ -199,9 +213,11 @@ class Sequencer(wiring.Component):
                 with m.Case(Opcode.LOAD):
                     m.d.comb += self.jump_o.eq(1)
                     m.next = "LOAD_FIRST"
-                with m.Case(Opcode.MATMUL):
+                with m.Case(*self._matmuls):
                     m.d.comb += self.jump_o.eq(1)
                     m.next = "WEIGHTS"
+                    if self._config.diagonal:
+                        self._select_rows(m)
                 with m.Case(Opcode.OUTPUT):
                     m.d.sync += self.output_en_o.eq(1)
                     m.next = "FETCH"
@@ -214,6 +230,19 @@ class Sequencer(wiring.Component):
                     m.d.comb += [self.stopped_o.eq(1), self.status_o.eq(Status.ILLEGAL)]
                     m.d.sync += self.slot_o.eq(1)
                     m.next = "IDLE"
+
+    def _select_rows(self, m: Module) -> None:
+        """Say which rows take the weights that are about to be loaded."""
+        field = Diagonal.LAYOUT["band"]
+        band = self.instruction_o[field.lsb :][: field.width]
+        m.d.sync += self.single_o.eq(self.diagonal_o)
+        for index, takes in enumerate(self.bands_o):
+            m.d.sync += takes.eq(~self.diagonal_o | (band == index))
+
+    @property
+    def _matmuls(self) -> tuple[Opcode, ...]:
+        """What loads weights and streams pixels."""
+        return (Opcode.MATMUL, Opcode.DIAGONAL) if self._config.diagonal else (Opcode.MATMUL,)
 
     def _build_load(self, m: Module, unit: Signal) -> None:
         units, words = self._config.word_units, self._config.parameter_words
@@ -262,6 +291,8 @@ class Sequencer(wiring.Component):
                 self.prime_o.eq(~primed),
                 self.address_step_o.eq(1),
             ]
+            if config.diagonal:
+                m.d.comb += self.wrap_o.eq(self.diagonal_o)
             m.d.sync += [primed.eq(1), self.gather_o.eq(is_next_last)]
             if group_words > 1:
                 m.d.sync += word.eq(Mux(is_group_end, 0, word + 1))

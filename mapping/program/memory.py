@@ -2,7 +2,7 @@
 
 from mapping.program.data import Part, ProgramData
 from systolic.spec.config import ArrayConfig
-from systolic.spec.isa import Instruction, Load, LoadTarget, Matmul
+from systolic.spec.isa import Diagonal, Instruction, Load, LoadTarget, Matmul
 
 
 def layer_words(program: ProgramData) -> tuple[int, ...]:
@@ -40,6 +40,8 @@ def _constant(instruction: Instruction, config: ArrayConfig) -> tuple[int, int]:
     match instruction:
         case Matmul():
             return instruction.weights, config.weight_words
+        case Diagonal():
+            return instruction.weights, config.weight_digits
         case Load(target=LoadTarget.PARAMETERS):
             return instruction.addr, instruction.count * config.parameter_words
         case Load():

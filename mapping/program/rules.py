@@ -11,8 +11,19 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from systolic.spec.config import OFFSET_DEPTH, ArrayConfig
-from systolic.spec.isa import Drain, Instruction, Load, LoadTarget, Matmul, Output, Store
+from systolic.spec.config import ArrayConfig
+from systolic.spec.geometry import OFFSET_DEPTH
+from systolic.spec.isa import (
+    Diagonal,
+    Drain,
+    Instruction,
+    Load,
+    LoadTarget,
+    Matmul,
+    Output,
+    Store,
+)
+from systolic.spec.timing import Machine, action_cycles, advance
 
 ADDRESS_SPACE: Final = 1 << 16
 """Words that an instruction can address: addresses are added modulo this."""
@@ -55,6 +66,10 @@ class MachineRules:
         self._buffer = np.zeros((config.col_blocks, config.drain_pixels), np.int64)
         self._output: Output | None = None
         self._draining: int | None = None
+        # Of rows that take weights, which band (-1: all of them), and since which cycle.
+        self._machine = Machine()
+        self._band: int = -1
+        self._selected: int = 0
 
     def define(self, addr: int, count: int) -> None:
         """Note that words have been written."""
@@ -77,7 +92,7 @@ class MachineRules:
         match instruction:
             case Load():
                 self._check_load(instruction)
-            case Matmul():
+            case Matmul() | Diagonal():
                 self._check_matmul(instruction)
             case Output():
                 self._check_output(instruction)
@@ -87,6 +102,8 @@ class MachineRules:
                 self._check_store(instruction)
             case _:  # a SYNC defines nothing
                 pass
+        if self._config.diagonal:
+            self._check_selection(instruction)
 
     def check_readable(self, addr: int, count: int) -> None:
         """Refuse to read words that do not exist or were never written."""
@@ -123,13 +140,39 @@ class MachineRules:
             units = np.frombuffer(self._read(load.addr, words), "<u2")
             self._offsets[entries] = units[: load.count]
 
-    def _check_matmul(self, matmul: Matmul) -> None:
+    def _check_selection(self, instruction: Instruction) -> None:
+        """No weights may be on their way when other rows are to take the next ones."""
         config = self._config
+        self._machine = advance(self._machine, instruction, config)
+        if not isinstance(instruction, Matmul | Diagonal):
+            return
+        cycle = self._machine.cycle - action_cycles(instruction, config)
+        band = instruction.band if isinstance(instruction, Diagonal) else -1
+        elapsed, limit = cycle - self._selected, config.select_cycles
+        _require(
+            band == self._band or elapsed >= limit,
+            f"takes other rows' weights {elapsed} cycles behind the load before, not {limit}",
+        )
+        self._band, self._selected = band, cycle
+
+    def _check_weights(self, matmul: Matmul | Diagonal) -> None:
+        config, words = self._config, self._config.weight_words
+        if isinstance(matmul, Diagonal):
+            words = config.weight_digits
+            _require(config.diagonal, "needs a configuration with diagonal=True")
+            _require(matmul.band < config.bands, f"there is no band {matmul.band}")
+            _require(
+                matmul.weights % words == 0,
+                f"weights must be a multiple of {words}, not {matmul.weights}",
+            )
+        self.check_readable(matmul.weights, words)
+
+    def _check_matmul(self, matmul: Matmul | Diagonal) -> None:
         _require(self._draining != matmul.half, f"fills half {matmul.half} while it is drained")
         _require(matmul.part < matmul.parts, "part must be below parts")
         self._check_digits(matmul.digits)
         self._check_depth(matmul.count * matmul.parts)
-        self.check_readable(matmul.weights, config.weight_words)
+        self._check_weights(matmul)
         addrs = self.pixel_words(matmul.start, matmul.count, matmul.base, matmul.digits)
         _require(self._written[addrs].all(), "reads words that were never written")
         where = np.arange(matmul.count) * matmul.parts + matmul.part

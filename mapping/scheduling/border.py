@@ -10,7 +10,8 @@ from mapping.program.rules import ADDRESS_SPACE
 from mapping.program.tensor import StoredTensor
 from mapping.scheduling.image import Constants
 from mapping.scheduling.offsets import OffsetTable
-from systolic.spec.config import OFFSET_DEPTH, ArrayConfig
+from systolic.spec.config import ArrayConfig
+from systolic.spec.geometry import OFFSET_DEPTH
 from systolic.spec.isa import Drain, Instruction, Load, LoadTarget, Matmul, Output, Store
 from systolic.spec.layout import split_digits
 

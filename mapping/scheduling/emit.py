@@ -17,13 +17,24 @@ from mapping.lowering.lower import LoweredLayer
 from mapping.program.rules import ADDRESS_SPACE
 from mapping.program.tensor import StoredTensor
 from mapping.scheduling.border import border_instructions
+from mapping.scheduling.diagonal import diagonal_tiles, least_words
 from mapping.scheduling.image import Constants
 from mapping.scheduling.offsets import OffsetTable
 from mapping.scheduling.parameters import ParameterChunk, drained_cols, parameter_chunks
 from mapping.scheduling.tiling import PixelTile, Tiling
 from mapping.scheduling.weight_tiles import KTile, LayerTiles, NTile
 from systolic.spec.config import ArrayConfig
-from systolic.spec.isa import Drain, Instruction, Load, LoadTarget, Matmul, Output, Store, Sync
+from systolic.spec.isa import (
+    Diagonal,
+    Drain,
+    Instruction,
+    Load,
+    LoadTarget,
+    Matmul,
+    Output,
+    Store,
+    Sync,
+)
 from systolic.spec.rounding import Rounding
 
 
@@ -77,7 +88,8 @@ class LayerEmitter:
         self._inputs = [one.by_block(config) for one in inputs] if is_by_block else inputs
         self._output = output.by_block(config) if is_by_block else output
         self._digits = config.digits(self._output.bits)
-        self._weights = constants.weights(tiles.weights)
+        self._diagonals = diagonal_tiles(tiles, config) if layer.parts == 1 else None
+        self._weights: list[int] = []
         self._bases = {
             n_tile.position: [self._k_base(k_tile) for k_tile in n_tile.k_tiles]
             for n_tile in tiles.n_tiles
@@ -92,11 +104,12 @@ class LayerEmitter:
     def emit(self, tiling: Tiling) -> list[Instruction]:
         """Instructions of the layer, from its border to its SYNC."""
         self._code, self._table = [], OffsetTable()
+        self._place_weights(tiling)
         if self._writes_border:
             self._code += border_instructions(
                 self._output,
                 self._inputs[0].address,
-                self._weights[0],
+                self._constants.weights(self._tiles.weights[:1])[0],
                 self._table,
                 self._constants,
                 self._config,
@@ -121,6 +134,17 @@ class LayerEmitter:
         self._emit_stores(stores)
         self._code.append(Sync(halt=0))
         return self._code
+
+    def _place_weights(self, tiling: Tiling) -> None:
+        """Without their zeros if all tiles have so many, and no load comes too soon for that."""
+        fewest = min(map(len, (*tiling.tiles, *tiling.tail))) * self._window
+        fewest *= min(self._config.digits(tensor.bits) for tensor in self._inputs)
+        if self._diagonals is not None and fewest < least_words(self._config):
+            self._diagonals = None
+        if self._diagonals is None:
+            self._weights = self._constants.weights(self._tiles.weights)
+        else:
+            self._weights = self._constants.diagonals(self._diagonals.columns)
 
     def _emit_output(self) -> None:
         layer, epilogue = self._layer, self._layer.epilogue
@@ -175,20 +199,21 @@ class LayerEmitter:
             digits = self._config.digits(self._inputs[source].bits)
             count = len(pixels) * self._window
             for k_tile, base in k_tiles:
-                self._code.append(
-                    Matmul(
-                        first=int(k_tile.part not in started),
-                        half=half,
-                        digits=digits,
-                        count=count,
-                        start=start,
-                        part=k_tile.part,
-                        parts=self._layer.parts,
-                        base=(base + shift) % ADDRESS_SPACE,
-                        weights=self._weights[k_tile.tile] % ADDRESS_SPACE,
-                    )
-                )
+                stream = {
+                    "first": int(k_tile.part not in started), "half": half, "digits": digits,
+                    "count": count, "start": start, "base": (base + shift) % ADDRESS_SPACE,
+                }  # fmt: skip
+                self._code.append(self._load(k_tile, stream))
                 started.add(k_tile.part)
+
+    def _load(self, k_tile: KTile, stream: dict[str, int]) -> Instruction:
+        """Load a tile and stream pixels through it."""
+        if self._diagonals is not None:
+            column, band = self._diagonals.places[k_tile.tile]
+            weights = self._weights[column] % ADDRESS_SPACE
+            return Diagonal(band=band, weights=weights, **stream)
+        weights = self._weights[k_tile.tile] % ADDRESS_SPACE
+        return Matmul(part=k_tile.part, parts=self._layer.parts, weights=weights, **stream)
 
     def _emit_drain(
         self, pixels: PixelTile, n_tile: NTile, start: int, half: int, first: int

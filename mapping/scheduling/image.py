@@ -12,6 +12,7 @@ from mapping.program.rules import ADDRESS_SPACE
 from systolic.spec.config import ArrayConfig
 from systolic.spec.isa import Instruction
 from systolic.spec.layout import (
+    pack_diagonal,
     pack_instructions,
     pack_parameters,
     pack_units,
@@ -25,6 +26,10 @@ class Constants(Protocol):
 
     def weights(self, tiles: NDArray[np.int64]) -> list[int]:
         """Place weight tiles of shape (tiles, rows, cols)."""
+        ...
+
+    def diagonals(self, columns: NDArray[np.int64]) -> list[int]:
+        """Place one weight per row, of shape (columns, rows)."""
         ...
 
     def parameters(self, channels: Sequence[tuple[int, int, int]]) -> int:
@@ -42,6 +47,10 @@ class NoConstants:
     def weights(self, tiles: NDArray[np.int64]) -> list[int]:
         """As :class:`Constants`."""
         return [0] * len(tiles)
+
+    def diagonals(self, columns: NDArray[np.int64]) -> list[int]:
+        """As :class:`Constants`."""
+        return [0] * len(columns)
 
     def parameters(self, channels: Sequence[tuple[int, int, int]]) -> int:
         """As :class:`Constants`."""
@@ -64,15 +73,24 @@ class _Packing(ABC):
         digits = split_digits(tiles, config.weight_digits, config.digit_bits)
         data = pack_words(digits.transpose(1, 3, 0, 2), config)
         length = config.weight_words * config.word_bytes
-        return [self.place(data[i : i + length]) for i in range(0, len(data), length)]
+        return [self._place(data[i : i + length]) for i in range(0, len(data), length)]
+
+    def diagonals(self, columns: NDArray[np.int64]) -> list[int]:
+        """As :class:`Constants`."""
+        return [self._place(pack_diagonal(column, self._config)) for column in columns]
 
     def parameters(self, channels: Sequence[tuple[int, int, int]]) -> int:
         """As :class:`Constants`."""
-        return self.place(pack_parameters(channels, self._config))
+        return self._place(pack_parameters(channels, self._config))
 
     def units(self, values: NDArray[np.int64]) -> int:
         """As :class:`Constants`."""
-        return self.place(pack_units(values.tolist(), self._config))
+        return self._place(pack_units(values.tolist(), self._config))
+
+    def _place(self, data: bytes) -> int:
+        """Place words, filled up so that what comes behind them lies as constants have to."""
+        step = self._config.constant_step * self._config.word_bytes
+        return self.place(data + bytes(-len(data) % step))
 
     @abstractmethod
     def place(self, data: bytes) -> int:
@@ -91,7 +109,7 @@ class Image(_Packing):
     config : ArrayConfig
         The array.
     base : int
-        Address of the first word.
+        Address of the first word, a multiple of ``config.constant_step``.
     """
 
     def __init__(self, config: ArrayConfig, base: int) -> None:

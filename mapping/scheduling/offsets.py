@@ -9,7 +9,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from mapping.program.rules import ADDRESS_SPACE
-from systolic.spec.config import OFFSET_DEPTH
+from systolic.spec.geometry import OFFSET_DEPTH
 
 
 class OffsetTable:

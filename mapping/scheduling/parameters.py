@@ -5,7 +5,8 @@ from itertools import groupby
 
 from mapping.lowering.lower import Requantization
 from mapping.scheduling.weight_tiles import NTile
-from systolic.spec.config import OFFSET_DEPTH, ArrayConfig
+from systolic.spec.config import ArrayConfig
+from systolic.spec.geometry import OFFSET_DEPTH
 
 Channel = tuple[int, int, int]
 

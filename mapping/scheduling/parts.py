@@ -25,7 +25,7 @@ from mapping.program.data import Part
 from mapping.program.rules import ADDRESS_SPACE
 from mapping.scheduling.image import Image, NumberedConstants
 from systolic.spec.config import ArrayConfig
-from systolic.spec.isa import Instruction, Load, Matmul, Sync
+from systolic.spec.isa import Diagonal, Instruction, Load, Matmul, Sync
 from systolic.spec.timing import Machine, advance
 
 TURN_BYTES: Final = 600
@@ -57,7 +57,7 @@ class Step:
     def at(self, address: int) -> Instruction:
         """The instruction, with its constant at an address."""
         match self.instruction:
-            case Matmul():
+            case Matmul() | Diagonal():
                 return replace(self.instruction, weights=address % ADDRESS_SPACE)
             case Load():
                 return replace(self.instruction, addr=address % ADDRESS_SPACE)
@@ -90,7 +90,7 @@ def steps_of(code: Sequence[Instruction], constants: NumberedConstants) -> list[
 
     def constant(instruction: Instruction) -> bytes:
         match instruction:
-            case Matmul():
+            case Matmul() | Diagonal():
                 return data[instruction.weights]
             case Load():
                 return data[instruction.addr]
@@ -120,7 +120,7 @@ def cut_into_parts(layers: Sequence[Sequence[Step]], activations: int, config: A
     steps = [step for layer in layers for step in layer]
     region = _region_words(steps, activations, config)
     cutter = _Cutter(steps, region // SLACK, config)
-    first_region = config.scratchpad_words - 2 * region
+    first_region = _down(config.scratchpad_words, config) - 2 * region
     cutter.cut(activations, first_region - activations, stays=True)
     for number in count():
         if cutter.is_done:
@@ -141,8 +141,8 @@ def _region_words(steps: Sequence[Step], activations: int, config: ArrayConfig) 
     costs as much time as sending ``D + 2 S + (D / S + 2) * TURN_BYTES`` bytes, which is least for
     ``S = sqrt(D * TURN_BYTES / 2)``.
     """
-    room = config.scratchpad_words - activations
-    least = max(_words([step], config) for step in steps)
+    room = _down(config.scratchpad_words, config) - activations
+    least = _up(max(_words([step], config) for step in steps), config)
     if 2 * least > room:
         missing = (2 * least - room) * config.word_bytes
         raise ScratchpadError(
@@ -153,9 +153,18 @@ def _region_words(steps: Sequence[Step], activations: int, config: ArrayConfig) 
         )
     excess_bytes = max(0, _words(steps, config) - room) * config.word_bytes
     wanted = isqrt(excess_bytes * TURN_BYTES // 2) // config.word_bytes
-    region = max(wanted, least)
+    region = max(_up(wanted, config), least)
     # A first part that cannot hold an instruction is none.
-    return region if room - 2 * region >= least else room // 2
+    return region if room - 2 * region >= least else _down(room // 2, config)
+
+
+def _up(words: int, config: ArrayConfig) -> int:
+    """Next number of words at which constants may begin."""
+    return -(-words // config.constant_step) * config.constant_step
+
+
+def _down(words: int, config: ArrayConfig) -> int:
+    return words // config.constant_step * config.constant_step
 
 
 def _words(steps: Sequence[Step], config: ArrayConfig) -> int:

@@ -110,8 +110,9 @@ def _check_fit(tensor: StoredTensor, address: int, config: ArrayConfig) -> None:
 
 
 def activation_words(tensors: Mapping[int, StoredTensor], config: ArrayConfig) -> int:
-    """Words from 0 to the end of the highest tensor."""
-    return max((tensor.address + tensor.words(config) for tensor in tensors.values()), default=0)
+    """Words from 0 to the end of the highest tensor, where constants may begin."""
+    words = max((tensor.address + tensor.words(config) for tensor in tensors.values()), default=0)
+    return -(-words // config.constant_step) * config.constant_step
 
 
 def check_image(

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from mapping.errors import UnsupportedError
 from mapping.lowering.lower import LoweredLayer
-from systolic.spec.config import OFFSET_DEPTH, ArrayConfig
+from systolic.spec.config import ArrayConfig
+from systolic.spec.geometry import OFFSET_DEPTH
 
 PixelTile = NDArray[np.int64]
 """Row-major indices of output pixels (after pooling)."""

@@ -28,6 +28,7 @@ class Opcode(IntEnum):
     OUTPUT = 3
     DRAIN = 4
     STORE = 5
+    DIAGONAL = 6
 
 
 class LoadTarget(IntEnum):
@@ -99,7 +100,7 @@ class Instruction:
     def __str__(self) -> str:
         """One line of a listing."""
         shown = [f"{field.name}={int(getattr(self, field.name))}" for field in fields(self)]
-        return f"{self.OPCODE.name:<7}{' '.join(shown)}"
+        return f"{self.OPCODE.name:<6} {' '.join(shown)}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,6 +182,49 @@ class Matmul(Instruction):
     parts: int = 1
     base: int
     weights: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Diagonal(Instruction):
+    """A MATMUL of one part whose tile has one weight per row, in configurations that have it.
+
+    Column c of the tile holds the weight of row ``band * ArrayConfig.cols + c`` in that row and
+    zeros in all others. The weights of all rows are ``ArrayConfig.weight_digits`` words at
+    ``weights``, which is a multiple of their number (see :mod:`systolic.spec.layout`). From one
+    DIAGONAL or MATMUL to one that takes other rows, it must be ``ArrayConfig.select_cycles``.
+    """
+
+    OPCODE = Opcode.DIAGONAL
+    LAYOUT: ClassVar[dict[str, Field]] = {
+        "first": Field(3, 1),
+        "half": Field(4, 1),
+        "digits": Field(5, 3, 1),
+        "count": Field(8, 8, 1),
+        "start": Field(16, 8),
+        "band": Field(24, 6),
+        "base": Field(32, 16),
+        "weights": Field(48, 16),
+    }
+    WAITS = False
+
+    first: int
+    half: int
+    digits: int
+    count: int
+    start: int = 0
+    band: int
+    base: int
+    weights: int
+
+    @property
+    def part(self) -> int:
+        """Where its sums go among a value's: there is one."""
+        return 0
+
+    @property
+    def parts(self) -> int:
+        """Parts of a value."""
+        return 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -278,7 +322,7 @@ class Store(Instruction):
 
 
 INSTRUCTIONS: dict[Opcode, type[Instruction]] = {
-    cls.OPCODE: cls for cls in (Sync, Load, Matmul, Output, Drain, Store)
+    cls.OPCODE: cls for cls in (Sync, Load, Matmul, Output, Drain, Store, Diagonal)
 }
 
 

@@ -11,13 +11,15 @@ Weights
     One tile is ``rows`` x ``cols`` two's complement weights. Word ``c * weight_digits + j`` carries
     digit j of column c's weights (most significant first, sign-extended): they march in like
     activations, and a PE keeps the last ``weight_bits`` bits it saw while its column was addressed.
+    Tiles with one weight per row take the words of a column: word j carries digit j of every row's.
 """
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from systolic.spec.config import INSTRUCTION_BITS, PARAMETER_BITS, ArrayConfig
+from systolic.spec.config import ArrayConfig
+from systolic.spec.geometry import INSTRUCTION_BITS, PARAMETER_BITS
 from systolic.spec.isa import Instruction, InstructionError, Sync, decode
 from systolic.spec.rounding import LIMB_BITS, LIMBS, spread_limbs
 
@@ -144,6 +146,35 @@ def pack_weights(tile: np.ndarray, config: ArrayConfig) -> bytes:
         )
     digits = split_digits(tile, config.weight_digits, config.digit_bits)
     return pack_words(digits.transpose(2, 0, 1), config)
+
+
+def pack_diagonal(weights: np.ndarray, config: ArrayConfig) -> bytes:
+    """Words of one weight per row.
+
+    Parameters
+    ----------
+    weights : ndarray of int, shape (rows,)
+        In ``weight_bits`` bits, two's complement.
+    config : ArrayConfig
+        The array.
+
+    Returns
+    -------
+    bytes
+        ``weight_digits`` words.
+    """
+    return pack_words(split_digits(weights, config.weight_digits, config.digit_bits), config)
+
+
+def unpack_diagonal(data: bytes, band: int, config: ArrayConfig) -> np.ndarray:
+    """Tile that a DIAGONAL makes of one weight per row, int64 (rows, cols)."""
+    codes = join_digits(unpack_words(data, config).astype(np.int64), config.digit_bits)
+    codes &= (1 << config.weight_bits) - 1
+    weights = codes - (codes >> config.weight_bits - 1 << config.weight_bits)
+    cols = np.arange(config.cols)
+    tile = np.zeros((config.rows, config.cols), np.int64)
+    tile[band * config.cols + cols, cols] = weights[band * config.cols + cols]
+    return tile
 
 
 def unpack_weights(data: bytes, config: ArrayConfig) -> np.ndarray:

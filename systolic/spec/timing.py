@@ -9,7 +9,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from systolic.spec.config import ArrayConfig
-from systolic.spec.isa import Drain, Instruction, Load, LoadTarget, Matmul, Output, Store, Sync
+from systolic.spec.isa import (
+    Diagonal,
+    Drain,
+    Instruction,
+    Load,
+    LoadTarget,
+    Matmul,
+    Output,
+    Store,
+    Sync,
+)
 
 
 @dataclass(frozen=True)
@@ -41,7 +51,7 @@ def action_cycles(instruction: Instruction, config: ArrayConfig) -> int:
             return 1 + instruction.count * config.parameter_words
         case Load():
             return 1 + instruction.count
-        case Matmul():
+        case Matmul() | Diagonal():
             return config.weight_cycles + instruction.count * instruction.digits
         case Store():
             return 2 + instruction.count * instruction.digits
@@ -66,7 +76,7 @@ def advance(machine: Machine, instruction: Instruction, config: ArrayConfig) -> 
             drain_free = execute + 1 + drain_cycles(instruction, digits, config)
         case Output():
             digits = instruction.digits
-        case Matmul():
+        case Matmul() | Diagonal():
             busy += instruction.count * instruction.digits
         case _:
             pass

@@ -1,4 +1,4 @@
-"""Small accelerators for two boards, as `systolic build` makes them, and networks for them."""
+"""Accelerators for three boards, as `systolic build` makes them, and networks for them."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +11,7 @@ from mapping.builder import Builder
 from mapping.compiler import compile_network
 from mapping.graph import Graph
 from mapping.networks import load_digits_images, load_included
+from mapping.ops import ActType
 from mapping.program import Program
 from sim.bitstream.transport import load_build
 from sim.bitstream.uart import BitstreamDevice
@@ -69,6 +70,24 @@ def hx8k(*, is_small: bool = True) -> Case:
     scores = features.matmul(source.integers(-128, 128, (4, 10))).requantize(1 << 30, -7)
     images = load_digits_images().images[:IMAGES].astype(np.int64) * 8 - 64
     return Case(board, builder.graph(scores), images)
+
+
+def hx1k() -> Case:
+    """HX1K: the smallest chip that an accelerator fits, with its own configuration.
+
+    A kilobyte of memory: of each digit the network sees every other pixel, and 2-bit weights.
+    """
+    builder, source = Builder(), np.random.default_rng(1)
+    features = (
+        builder.input((4, 4, 1), bits=4, signed=False)
+        .conv2d(source.integers(-2, 2, (2, 2, 1, 4)), weight_bits=2)
+        .requantize(1 << 30, 0, ActType(4, signed=False))
+        .max_pool2d(3)
+        .flatten()
+    )
+    scores = features.matmul(source.integers(-2, 2, (4, 10)), weight_bits=2).requantize(1 << 30, 1)
+    images = load_digits_images().images[:IMAGES].astype(np.int64)[:, ::2, 1::2] % 16
+    return Case(board_named("icestick"), builder.graph(scores), images)
 
 
 def make(case: Case, folder: Path) -> Path:

@@ -26,7 +26,7 @@ from sim.bitstream.uart import BitstreamDevice
 from sim.board.server import PtyDoor, Server
 from sim.board.transport import SimTransport
 from sim.compiled import Cache
-from tests.bitstream.boards import IMAGES, Case, hx8k, make, switch_on, up5k
+from tests.bitstream.boards import IMAGES, Case, hx1k, hx8k, make, switch_on, up5k
 from tests.bitstream.test_flips import flipped, routing_bits
 
 # Place-and-route of even a small one takes a minute where others work, too.
@@ -39,12 +39,13 @@ LOOK_S = 0.0002  # simulated, between looks at the terminal
 CASES: dict[str, Callable[[], Case]] = {
     "up5k": up5k,
     "hx8k": hx8k,
+    "hx1k_default": hx1k,
     "up5k_default": lambda: up5k(is_small=False),
     "hx8k_default": lambda: hx8k(is_small=False),
 }
 # The boards' own configurations fill their chips: minutes of place-and-route.
 CHIPS = [
-    *("up5k", "hx8k"),
+    *("up5k", "hx8k", "hx1k_default"),
     pytest.param("up5k_default", marks=[pytest.mark.slow, pytest.mark.timeout(3600)]),
     pytest.param("hx8k_default", marks=[pytest.mark.slow, pytest.mark.timeout(3600)]),
 ]

@@ -21,7 +21,7 @@ def at_mhz(board: Board, mhz: int) -> Board:
     return replace(board, clock=replace(board.clock, hz=mhz * 1_000_000))
 
 
-ICESTICK = at_mhz(board_named("icestick"), 48)
+ICESTICK = board_named("icestick")
 
 
 @pytest.fixture(scope="module")

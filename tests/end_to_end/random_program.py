@@ -9,9 +9,27 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from systolic.spec.config import OFFSET_DEPTH, ArrayConfig
-from systolic.spec.isa import Drain, Instruction, Load, LoadTarget, Matmul, Output, Store, Sync
-from systolic.spec.layout import pack_instructions, pack_parameters, pack_units, pack_weights
+from systolic.spec.config import ArrayConfig
+from systolic.spec.geometry import OFFSET_DEPTH
+from systolic.spec.isa import (
+    Diagonal,
+    Drain,
+    Instruction,
+    Load,
+    LoadTarget,
+    Matmul,
+    Output,
+    Store,
+    Sync,
+)
+from systolic.spec.layout import (
+    pack_diagonal,
+    pack_instructions,
+    pack_parameters,
+    pack_units,
+    pack_weights,
+)
+from systolic.spec.timing import Machine, advance
 
 ADDRESS_SPACE = 1 << 16
 ACT_WORDS = 320
@@ -62,6 +80,10 @@ class _Generator:
         self.code: list[Instruction] = []
         self.next_word = ACT_WORDS + STORE_WORDS
         self.tiles = [self.new_tile(magnitude) for magnitude in (8, 8, 3, 1)]
+        self.columns = [self.new_column() for _ in range(3 if config.diagonal else 0)]
+        self.machine = Machine()
+        # Of the last load, when it was executed and its band; -1 for whole tiles.
+        self.loaded = (0, -1)
         self.offsets = np.full(OFFSET_DEPTH, -1, np.int64)
         self.lookup = np.full(OFFSET_DEPTH, ADDRESS_SPACE, np.int64)
         self.bias = np.full(OFFSET_DEPTH, 1 << 40, np.int64)
@@ -100,8 +122,25 @@ class _Generator:
 
     def add(self, instruction: Instruction) -> None:
         self.code.append(instruction)
+        self.machine = advance(self.machine, instruction, self.config)
         if instruction.waits:
             self.draining = None
+
+    def select(self, band: int) -> None:
+        """Wait until a load may take these rows' weights, if it has to."""
+        fetch = self.config.fetch_cycles
+        while band != self.loaded[1]:
+            if self.machine.cycle + fetch - self.loaded[0] >= self.config.select_cycles:
+                break
+            self.add(Sync(halt=0))
+        self.loaded = (self.machine.cycle + fetch, band)
+
+    def new_column(self) -> tuple[int, int]:
+        """Address of one weight per row, and the largest magnitude."""
+        limit, step = 1 << self.config.weight_bits - 1, self.config.constant_step
+        self.next_word += -self.next_word % step
+        column = self.rng.integers(-limit, limit, self.config.rows)
+        return self.place(pack_diagonal(column, self.config)), int(np.abs(column).max())
 
     def new_tile(self, magnitude_bits: int) -> tuple[int, int]:
         """A weight tile's address and the largest magnitude of a column's sum of weights."""
@@ -142,26 +181,25 @@ class _Generator:
         limit = 1 << self.config.acc_bits - 1
         for index in range(self.between(1, 3)):
             digits = self.between(1, self.config.max_digits)
-            addr, column_bound = self.tiles[self.between(0, len(self.tiles) - 1)]
+            is_diagonal = bool(self.columns) and parts == 1 and self.chance(0.6)
+            weights = self.columns if is_diagonal else self.tiles
+            addr, column_bound = weights[self.between(0, len(weights) - 1)]
             added = column_bound * ((1 << digits * self.config.digit_bits) - 1)
             old = self.bound[half, where]
             is_first = index == 0 and self.chance(0.8)
             is_first |= bool(old.min() < 0 or old.max() + added >= limit)
             self.bound[half, where] = added if is_first else old + added
             start, base = self.find_offsets(pixels, digits, reads=True)
-            self.add(
-                Matmul(
-                    first=is_first,
-                    half=half,
-                    digits=digits,
-                    count=pixels,
-                    start=start,
-                    part=part,
-                    parts=parts,
-                    base=base,
-                    weights=addr,
-                )
-            )
+            band = self.between(0, self.config.bands - 1) if is_diagonal else -1
+            self.select(band)
+            stream = {
+                "first": is_first, "half": half, "digits": digits, "count": pixels,
+                "start": start, "base": base, "weights": addr,
+            }  # fmt: skip
+            if is_diagonal:
+                self.add(Diagonal(band=band, **stream))
+            else:
+                self.add(Matmul(part=part, parts=parts, **stream))
 
     def find_offsets(self, pixels: int, digits: int, *, reads: bool) -> tuple[int, int]:
         """Start and base for pixels that may be read (or written), through new or old offsets."""

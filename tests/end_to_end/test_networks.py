@@ -45,6 +45,7 @@ CONFIGS = (
     array(rows=8, cols=2, digit_bits=8, requantize_cycles=8, acc_depth=64, skew="registers"),
     array(rows=16, cols=8, pe_cols=8, multiplier="fabric", requantize_cycles=12),
     array(rows=4, cols=1, weight_bits=5, digit_bits=1, acc_depth=32, out_pixels=16),
+    array(rows=8, cols=4, pe_cols=2, acc_bits=24, diagonal=True),
 )
 
 

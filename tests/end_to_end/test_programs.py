@@ -79,6 +79,12 @@ FAST = (
     array(rows=8, cols=8, weight_bits=5, digit_bits=2, pe_cols=8, requantize_cycles=3),
     array(rows=11, cols=11, weight_bits=2, digit_bits=1, multiplier="fabric", requantize_cycles=24),
     array(rows=16, cols=16, weight_bits=4, digit_bits=4, pe_cols=2, requantize_cycles=6),
+    # Tiles with one weight per row: words of two digits, four bands, then less usual ones.
+    array(pe_cols=4, acc_bits=24, diagonal=True),
+    array(rows=8, cols=4, weight_bits=8, digit_bits=1, pe_cols=2, diagonal=True),
+    array(rows=6, cols=1, weight_bits=3, digit_bits=5, diagonal=True),
+    array(rows=12, cols=12, weight_bits=7, digit_bits=2, pe_cols=4, diagonal=True),
+    array(rows=32, cols=4, weight_bits=4, digit_bits=2, diagonal=True, skew="registers"),
 )
 
 SLOW = (
@@ -139,5 +145,7 @@ def test_random_programs_use_all_there_is() -> None:
     )
     for used in ("SYNC   halt=0", "onnx=1 table=1", "target=0", "target=1", "target=2"):
         assert used in lines
+    diagonal = replace(config, diagonal=True)
+    assert any("DIAGONAL" in str(each) for each in random_program(diagonal, 0).code)
     for used in ("repeat=1", "parts=5", "window=7", "first=0"):
         assert used in lines

@@ -10,6 +10,6 @@ BOARD = Board(
     platform="amaranth_boards.ecpix5:ECPIX545Platform",
     clock=Clock(resource="clk100", hz=60_000_000, pll="ecp5"),
     uart=Uart(baud=3_000_000, usb_vendor=0x0403, usb_product=0x6010, usb_interface=1),
-    config=ArrayConfig(pe_cols=4, acc_bits=24),
+    config=ArrayConfig(pe_cols=4, acc_bits=24, diagonal=True),
     programmers=(Programmer(tool="openFPGALoader", arguments=("-b", "ecpix5", "{bitstream}")),),
 )

@@ -8,7 +8,7 @@ BOARD = Board(
     title="1BitSquared iCEBreaker",
     board_id=1,
     platform="amaranth_boards.icebreaker:ICEBreakerPlatform",
-    clock=Clock(resource="clk12", hz=24_000_000, pll="pad"),
+    clock=Clock(resource="clk12", hz=30_000_000, pll="pad"),
     uart=Uart(baud=3_000_000, usb_vendor=0x0403, usb_product=0x6010, usb_interface=1),
     config=ArrayConfig(pe_cols=4, acc_bits=24),
     programmers=(

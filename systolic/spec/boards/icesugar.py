@@ -8,7 +8,7 @@ BOARD = Board(
     title="MuseLab iCESugar",
     board_id=6,
     platform="amaranth_boards.icesugar:ICESugarPlatform",
-    clock=Clock(resource="clk12", hz=24_000_000, pll="pad"),
+    clock=Clock(resource="clk12", hz=30_000_000, pll="pad"),
     uart=Uart(baud=115_200, usb_vendor=0x1D50, usb_product=0x602B),
     config=ArrayConfig(pe_cols=4, acc_bits=24),
     programmers=(Programmer(tool="icesprog", arguments=("{bitstream}",)),),

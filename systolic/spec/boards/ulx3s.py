@@ -14,7 +14,7 @@ BOARD = Board(
     uart=Uart(baud=3_000_000, usb_vendor=0x0403, usb_product=0x6015),
     # The ESP32's boot select: low, it restarts the board.
     held=(Held(name="esp32_gpio0", pin="L2", level=1),),
-    config=ArrayConfig(cols=8, pe_cols=4, acc_bits=24),
+    config=ArrayConfig(cols=8, pe_cols=4, acc_bits=24, diagonal=True),
     programmers=(Programmer(tool="openFPGALoader", arguments=("-b", "ulx3s", "{bitstream}")),),
 )
 
@@ -24,7 +24,7 @@ BOARD_25F = replace(
     title="Radiona ULX3S 25F",
     board_id=8,
     platform="amaranth_boards.ulx3s:ULX3S_25F_Platform",
-    config=ArrayConfig(pe_cols=4, acc_bits=24, scratchpad_words=8192),
+    config=ArrayConfig(pe_cols=4, acc_bits=24, scratchpad_words=8192, diagonal=True),
 )
 
 BOARD_12F = replace(

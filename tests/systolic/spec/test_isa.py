@@ -38,7 +38,10 @@ EXAMPLE = {
     Opcode.OUTPUT: {"digits": 1, "zero": 0, "lo": 0, "hi": 0},
     Opcode.DRAIN: {"half": 0, "count": 1, "cols": 1},
     Opcode.STORE: {"digits": 1, "count": 1, "base": 0},
-}
+    Opcode.DIAGONAL: {
+        "first": 0, "half": 0, "digits": 1, "count": 1, "band": 0, "base": 0, "weights": 0,
+    },
+}  # fmt: skip
 
 
 @given(instructions())
@@ -68,8 +71,7 @@ def test_fields_do_not_overlap(cls: type[Instruction]) -> None:
 @pytest.mark.parametrize(
     ("word", "message"),
     [
-        (6, r"opcode must be one of 0\.\.5, not 6 \(in 0x0000000000000006\)"),
-        (7, r"opcode must be one of 0\.\.5, not 7"),
+        (7, r"opcode must be one of 0\.\.6, not 7 \(in 0x0000000000000007\)"),
         (Opcode.LOAD | 3 << 3, r"LOAD target must be 0\.\.2, not 3"),
         (Opcode.SYNC | 1 << 4, r"unused bits of a SYNC must be 0, not 0x0000000000000010"),
         (Opcode.LOAD | 1 << 24, r"unused bits of a LOAD must be 0"),
@@ -77,6 +79,7 @@ def test_fields_do_not_overlap(cls: type[Instruction]) -> None:
         (Opcode.OUTPUT | 1 << 63, r"unused bits of a OUTPUT must be 0"),
         (Opcode.DRAIN | 1 << 3, r"unused bits of a DRAIN must be 0"),
         (Opcode.STORE | 1 << 4, r"unused bits of a STORE must be 0"),
+        (Opcode.DIAGONAL | 1 << 31, r"unused bits of a DIAGONAL must be 0"),
     ],
 )
 def test_illegal_words_are_refused(word: int, message: str) -> None:
@@ -107,7 +110,7 @@ def test_values_beyond_a_field_are_refused_by_name(opcode: Opcode) -> None:
 
 def test_only_matmuls_and_loads_of_offsets_run_beside_a_drain() -> None:
     running = {cls.OPCODE for cls in INSTRUCTIONS.values() if not cls(**EXAMPLE[cls.OPCODE]).waits}
-    assert running == {Opcode.MATMUL, Opcode.LOAD}
+    assert running == {Opcode.MATMUL, Opcode.DIAGONAL, Opcode.LOAD}
     assert Load(target=LoadTarget.TABLE, count=1, addr=0).waits
     assert Load(target=LoadTarget.PARAMETERS, count=1, addr=0).waits
 

@@ -3,7 +3,17 @@
 import pytest
 
 from systolic.spec.config import ArrayConfig
-from systolic.spec.isa import Drain, Instruction, Load, LoadTarget, Matmul, Output, Store, Sync
+from systolic.spec.isa import (
+    Diagonal,
+    Drain,
+    Instruction,
+    Load,
+    LoadTarget,
+    Matmul,
+    Output,
+    Store,
+    Sync,
+)
 from systolic.spec.timing import Machine, action_cycles, advance, drain_cycles, program_cycles
 
 CONFIG = ArrayConfig()
@@ -26,6 +36,8 @@ OFFSETS = Load(target=LoadTarget.OFFSETS, count=9, addr=0)
         (Load(target=LoadTarget.PARAMETERS, count=5, addr=0), 1 + 2 * 5),
         # Eight words of weights, then ten pixels of two.
         (MATMUL, 8 + 20),
+        # Two words, each four times.
+        (Diagonal(first=1, half=0, digits=2, count=10, band=3, base=0, weights=0), 8 + 20),
         # The table is primed and the buffer read ahead.
         (Store(digits=2, count=7, base=0), 2 + 14),
     ],
