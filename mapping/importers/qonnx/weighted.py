@@ -52,7 +52,7 @@ def _biased(walk: Walk, node: Node, sums: Sums, axes: int = 0) -> Sums:
     if len(node.inputs) < 3 or not node.inputs[2]:
         return sums
     bias = walk.reals(node, 2)
-    return sums.then("add", bias.reshape(*bias.shape, *[1] * axes))
+    return sums.then("add", bias.reshape((*bias.shape, *[1] * axes)))
 
 
 def _matmul(walk: Walk, node: Node, constant: Constant) -> Sums:
