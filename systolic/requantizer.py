@@ -1,6 +1,6 @@
 """From accumulators to output codes: bias, multiplier, rounding, zero point, clamp."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 
 from amaranth import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
@@ -35,8 +35,8 @@ class Requantizer(wiring.Component):
     :attr:`bias_offset`, :attr:`multiplier_offset` and :attr:`round_offset`. A result is valid
     :attr:`latency` cycles after its last slot's cycle 0. There is no flow control.
 
-    A multiplier that takes many cycles leaves time: value and rounding constant are kept until its
-    next start, so that all per-channel inputs may come at once, and its counter times the result,
+    A multiplier that takes many cycles leaves time: the rounding constant is kept until its next
+    start, so that all per-channel inputs may come at once, and its counter times the result,
     instead of a register per cycle.
 
     Parameters
@@ -172,10 +172,8 @@ class Requantizer(wiring.Component):
             total = shifted - self.acc_i if self._weight_bits == 1 else shifted + self.acc_i
             m.d.sync += joined.eq(Mux(self.first_i, self.acc_i, total))
 
-        starts = self._build_strobes(m)
         # Cycle 1: the bias, once for all parts.
-        with m.If(starts[1]):
-            m.d.sync += value.eq(joined + self.bias_i)
+        m.d.sync += value.eq(joined + self.bias_i)
 
         # Then the rounding constant takes the sign. The sum is R, or R - 1 with the carry that
         # tells 0 from the rest; inverted, R - 1 is -R.
@@ -184,7 +182,7 @@ class Requantizer(wiring.Component):
         adjusted = Signal(ROUND_BITS + 1)
         constant = Signal(ROUND_BITS + 1)
         m.d.comb += adjusted.eq(self.round_i + sign)
-        with m.If(starts[self._constant_cycle]):
+        with m.If(self._build_strobes(m)):
             m.d.sync += constant.eq(adjusted ^ Cat(sign, Const(1, 1)))
         with m.If(is_onnx):
             m.d.sync += constant.eq(0)
@@ -197,8 +195,8 @@ class Requantizer(wiring.Component):
         self._build_output(m, is_onnx)
         return m
 
-    def _build_strobes(self, m: Module) -> Sequence[Value]:
-        """Last part's strobe and tag; whether to load a register in a slot's cycle 0, 1, ..."""
+    def _build_strobes(self, m: Module) -> Value:
+        """Last part's strobe and its tag; gives whether to load the rounding constant."""
         multiplier, is_last = self._multiplier, self.valid_i & self.last_i
         if not self._is_slow:
             strobe, tags = Signal(self.latency), Signal(self.latency, reset_less=True)
@@ -206,7 +204,7 @@ class Requantizer(wiring.Component):
             m.d.comb += [self.valid_o.eq(strobe[-1]), self.tag_o.eq(tags[-1])]
             if isinstance(multiplier, FabricMultiplier):
                 m.d.comb += multiplier.start_i.eq(strobe[0])
-            return [Const(1, 1)] * self.latency
+            return Const(1, 1)
         assert isinstance(multiplier, FabricMultiplier)
         strobe, tag = Signal(self._constant_cycle), Signal()
         ends = Signal(self.latency - 1 - multiplier.END_OFFSET)
@@ -218,7 +216,7 @@ class Requantizer(wiring.Component):
             m.d.sync += tag.eq(self.tag_i)
         with m.If(multiplier.end_o):
             m.d.sync += self.tag_o.eq(tag)
-        return [is_last, *strobe]
+        return strobe[-1]
 
     @property
     def _is_slow(self) -> bool:

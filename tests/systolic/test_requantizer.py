@@ -61,6 +61,11 @@ def random_cases(rng, *, count, acc_bits, parts):
     return cases
 
 
+def tag_of(case):
+    """What goes with a result."""
+    return case.multiplier % 3 == 0
+
+
 def expected_codes(cases, rounding, zero, lo, hi):
     columns = np.array([(case.value, 0, case.multiplier, case.constant) for case in cases]).T
     return output_code(requantize_hardware(*columns, rounding), zero, lo, hi).tolist()
@@ -75,7 +80,7 @@ def simulate(dut, cases, *, cycles, interval, onnx, zero, lo, hi):
         (dut.multiplier_i, "multiplier", dut.multiplier_offset),
         (dut.round_i, "constant", dut.round_offset),
     )
-    codes, times = [], []
+    codes, times, tags = [], [], []
 
     async def bench(ctx):
         for signal, value in (
@@ -93,9 +98,12 @@ def simulate(dut, cases, *, cycles, interval, onnx, zero, lo, hi):
                 case, index = slots[slot]
                 ctx.set(dut.acc_i, case.parts[index])
                 ctx.set(dut.first_i, index == 0)
-                ctx.set(dut.last_i, index == len(case.parts) - 1)
+                is_last = index == len(case.parts) - 1
+                ctx.set(dut.last_i, is_last)
+                ctx.set(dut.tag_i, is_last and tag_of(case))
             else:
                 ctx.set(dut.acc_i, 1)
+                ctx.set(dut.tag_i, 0)
             for signal, name, offset in per_channel:
                 slot, phase = divmod(cycle - offset, interval)
                 holds = 0 <= slot < len(slots) and phase < cycles
@@ -106,12 +114,14 @@ def simulate(dut, cases, *, cycles, interval, onnx, zero, lo, hi):
             if ctx.get(dut.valid_o):
                 codes.append(ctx.get(dut.code_o))
                 times.append(cycle)
+                tags.append(ctx.get(dut.tag_o))
             await ctx.tick()
 
     simulator = Simulator(dut)
     simulator.add_clock(1e-6)
     simulator.add_testbench(bench)
     simulator.run()
+    assert tags == [tag_of(case) for case in cases]
     return codes, [time - end for time, end in zip(times, ends, strict=True)]
 
 
@@ -154,7 +164,17 @@ def test_codes_are_those_of_the_contract(style, cycles, rounding):
     ("style", "cycles"), [("fabric", n) for n in (6, 12, 24, 48)] + [("dsp", 48)]
 )
 def test_every_number_of_cycles_works(style, cycles):
-    check(style=style, cycles=cycles, rounding=Rounding.TFLITE, count=20)
+    check(style=style, cycles=cycles, rounding=Rounding.TFLITE, count=60)
+
+
+@pytest.mark.parametrize("cycles", [24, 48])
+@pytest.mark.parametrize("parts", [1, 2])
+def test_slow_ones_keep_what_they_need_until_the_next(cycles, parts):
+    for pause in (0, 1, 30):
+        check(
+            style="fabric", cycles=cycles, interval=cycles + pause, parts=parts,
+            rounding=Rounding.TFLITE, acc_bits=20, count=40, seed=pause,
+        )  # fmt: skip
 
 
 @pytest.mark.parametrize(("style", "cycles"), [("dsp", 2), ("fabric", 8)])
