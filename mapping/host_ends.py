@@ -1,11 +1,13 @@
 """What the host does to a network's inputs and outputs, beyond the array's integers.
 
 A file may begin with a quantization of real numbers and end with a softmax or the way back to real
-numbers. These are a few operations per inference, so the host does them; the results are those of
-TensorFlow Lite Micro's kernels bit for bit.
+numbers, and it may hold images in another order. These are a few operations per inference, so the
+host does them; the results are those of TensorFlow Lite Micro's kernels, or of ONNX Runtime's,
+bit for bit, but for a softmax of real numbers, which is rounded correctly.
 """
 
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -41,9 +43,14 @@ class Affine:
     scale: float
     zero_point: int
 
-    def quantize(self, values: ArrayLike, q_min: int, q_max: int) -> NDArray[np.int64]:
+    def quantize(
+        self, values: ArrayLike, q_min: int, q_max: int, *, halves_to_even: bool = False
+    ) -> NDArray[np.int64]:
         """Nearest integers of real numbers, halves away from zero, within ``q_min..q_max``."""
         steps = np.asarray(values, np.float32) / np.float32(self.scale)
+        if halves_to_even:
+            held = np.clip(np.rint(steps), q_min - self.zero_point, q_max - self.zero_point)
+            return held.astype(np.int64) + self.zero_point
         rounded = np.trunc(steps + np.copysign(np.float32(0.5), steps))
         # float32 just below a half would round up in the sum: those stay what they are
         rounded = np.where(np.abs(steps - np.trunc(steps)) < 0.5, np.trunc(steps), rounded)
@@ -93,6 +100,51 @@ class Softmax:
 
 
 @dataclass(frozen=True)
+class Rounded:
+    """A quantization of real numbers, halves to even.
+
+    Parameters
+    ----------
+    affine : Affine
+        What the integers stand for.
+    q_min, q_max : int
+        Bounds of the integers.
+    is_real : bool
+        Whether they are made real again.
+    """
+
+    affine: Affine
+    q_min: int
+    q_max: int
+    is_real: bool = False
+
+    def __call__(self, values: NDArray[np.float32]) -> NDArray[Any]:
+        """Integers, or the real numbers they stand for."""
+        steps = self.affine.quantize(values, self.q_min, self.q_max, halves_to_even=True)
+        return self.affine.dequantize(steps) if self.is_real else steps
+
+
+@dataclass(frozen=True)
+class RealSoftmax:
+    """Softmax of real numbers over the last axis, as float32.
+
+    Parameters
+    ----------
+    rounded : Rounded or None
+        Quantization of the result.
+    """
+
+    rounded: Rounded | None = None
+
+    def __call__(self, values: NDArray[np.float32]) -> NDArray[Any]:
+        """Softmax, computed in double precision and rounded once."""
+        below = values.astype(np.float64) - values.max(axis=-1, keepdims=True)
+        powers = np.exp(below)
+        shares = (powers / powers.sum(axis=-1, keepdims=True)).astype(np.float32)
+        return shares if self.rounded is None else self.rounded(shares)
+
+
+@dataclass(frozen=True)
 class OutputEnd:
     """What follows one output; by default nothing.
 
@@ -104,18 +156,67 @@ class OutputEnd:
         The way back to real numbers.
     scores : Scores or None
         A way back of its own, alone.
+    probabilities : RealSoftmax or None
+        Done last, if there are real numbers.
     """
 
     softmax: Softmax | None = None
     real: Affine | None = None
     scores: Scores | None = None
+    probabilities: RealSoftmax | None = None
 
     def __call__(self, values: NDArray[np.int64]) -> NDArray[Any]:
         """Final output of the array's integers."""
         if self.scores is not None:
             return self.scores(values)
         done = values if self.softmax is None else self.softmax(values)
-        return done if self.real is None else self.real.dequantize(done)
+        if self.real is None:
+            return done
+        real = self.real.dequantize(done)
+        return real if self.probabilities is None else self.probabilities(real)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Another order of a tensor's elements: seen in one shape, its axes permuted, in another shape.
+
+    Shapes are without the batch.
+
+    Parameters
+    ----------
+    before : tuple of int
+        Shape to begin with.
+    order : tuple of int
+        Axes of it in their new order.
+    after : tuple of int
+        Shape to end with.
+
+    Raises
+    ------
+    ValueError
+        If the order is none of the axes, or the shapes differ in size.
+
+    Examples
+    --------
+    >>> Layout((3, 8, 8), (1, 2, 0), (8, 8, 3))(np.zeros((1, 3, 8, 8))).shape
+    (1, 8, 8, 3)
+    """
+
+    before: tuple[int, ...]
+    order: tuple[int, ...]
+    after: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if sorted(self.order) != list(range(len(self.before))):
+            raise ValueError(f"{self.order} is no order of {len(self.before)} axes")
+        if prod(self.before) != prod(self.after) or min((*self.before, *self.after)) < 1:
+            raise ValueError(f"shapes {self.before} and {self.after} must be of one size")
+
+    def __call__(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Elements of a batch in the other order; ``before`` may be shaped otherwise."""
+        batch = values.reshape(len(values), *self.before)
+        moved = batch.transpose(0, *(axis + 1 for axis in self.order))
+        return moved.reshape(len(values), *self.after)
 
 
 @dataclass(frozen=True)
@@ -130,17 +231,26 @@ class HostEnds:
         For each output.
     real_inputs : tuple of RealInput or None
         For each input, if the quantization of all of them takes more than a scale.
+    input_layouts, output_layouts : tuple of (Layout or None)
+        For each input and output, the way from the file's order to the network's, and back.
+    halves_to_even : bool
+        Whether inputs are quantized so; else halves are rounded away from zero.
     """
 
     inputs: tuple[Affine | None, ...] = ()
     outputs: tuple[OutputEnd, ...] = ()
     real_inputs: tuple[RealInput, ...] | None = None
+    input_layouts: tuple[Layout | None, ...] = ()
+    output_layouts: tuple[Layout | None, ...] = ()
+    halves_to_even: bool = False
 
     @property
     def is_empty(self) -> bool:
         """Whether the host has nothing to do."""
-        is_all_integers = not any(self.inputs) and self.real_inputs is None
-        return is_all_integers and all(end == OutputEnd() for end in self.outputs)
+        has_layouts = any((*self.input_layouts, *self.output_layouts))
+        is_plain = all(end == OutputEnd() for end in self.outputs)
+        takes_integers = not any(self.inputs) and self.real_inputs is None
+        return is_plain and takes_integers and not has_layouts
 
     def __str__(self) -> str:
         parts = [f"quantizes input {i}" for i, end in enumerate(self.inputs) if end is not None]
@@ -150,10 +260,39 @@ class HostEnds:
                 parts.append(f"softmax of output {index}")
             if end.real is not None or end.scores is not None:
                 parts.append(f"makes output {index} real")
+            if end.probabilities is not None:
+                parts.append(f"softmax of output {index}")
+        if any((*self.input_layouts, *self.output_layouts)):
+            parts.append("takes and gives tensors in the order of the file")
         return ", ".join(parts) or "-"
 
+    def begin(self, index: int, values: NDArray[Any], q_min: int, q_max: int) -> NDArray[Any]:
+        """One input as the array takes it: in its order, and integers if they are to be real.
+
+        Parameters
+        ----------
+        index : int
+            Which input.
+        values : ndarray, shape (n, ...)
+            As in the file.
+        q_min, q_max : int
+            Bounds of the array's integers.
+        """
+        if self.real_inputs is not None and values.dtype.kind == "f":
+            return self.real_inputs[index](values)
+        layout = self.input_layouts[index] if self.input_layouts else None
+        placed = values if layout is None else layout(values)
+        end = self.inputs[index] if self.inputs else None
+        if end is None or placed.dtype.kind != "f":
+            return placed
+        return end.quantize(placed, q_min, q_max, halves_to_even=self.halves_to_even)
+
     def finish(self, outputs: tuple[NDArray[np.int64], ...]) -> tuple[NDArray[Any], ...]:
-        """Final outputs of the array's."""
-        if not self.outputs:
-            return outputs
-        return tuple(end(values) for end, values in zip(self.outputs, outputs, strict=True))
+        """Final outputs of the array's, as in the file."""
+        ends = self.outputs or (OutputEnd(),) * len(outputs)
+        layouts = self.output_layouts or (None,) * len(outputs)
+        placed = (
+            values if layout is None else layout(values)
+            for values, layout in zip(outputs, layouts, strict=True)
+        )  # fmt: skip
+        return tuple(end(values) for end, values in zip(ends, placed, strict=True))

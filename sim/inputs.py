@@ -104,16 +104,12 @@ def user_batch(network: Network | None, inputs: Sequence[str], labels: str | Non
 def _fit(network: Network, index: int, array: NDArray[Any]) -> NDArray[Any]:
     """One input as integers in the network's shape, where that is only a matter of form."""
     tensor = network.graph.types[network.graph.input_ids[index]]
-    if network.ends.real_inputs is not None and array.dtype.kind == "f":
-        with reported(ValueError):
-            return network.ends.real_inputs[index](array)
-    if array.ndim > 1 and prod(array.shape[1:]) == tensor.elements:
-        array = array.reshape(len(array), *tensor.shape)
-    end = network.ends.inputs[index] if network.ends.inputs else None
-    if end is None or array.dtype.kind != "f":
+    if array.ndim < 2 or prod(array.shape[1:]) != tensor.elements:
         return array
     assert isinstance(tensor.element, ActType)  # an input holds nothing else
-    return end.quantize(array, tensor.element.q_min, tensor.element.q_max)
+    with reported(ValueError):
+        begun = network.ends.begin(index, array, tensor.element.q_min, tensor.element.q_max)
+    return begun.reshape(len(array), *tensor.shape)
 
 
 def _check_classes(classes: NDArray[Any], images: int) -> NDArray[Any]:

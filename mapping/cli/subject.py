@@ -17,9 +17,8 @@ from mapping.cli.display import busy
 from mapping.cli.failure import Failure, reported
 from mapping.compiler import SlotCount, compile_network
 from mapping.errors import MappingError, ProgramError
-from mapping.importers.onnx import OnnxError
-from mapping.importers.qonnx import load_qonnx
-from mapping.importers.tflite import TfliteError, has_identifier, load_tflite
+from mapping.importers import onnx, qonnx, tflite
+from mapping.importers.onnx.parse import load_model
 from mapping.network import Network, NetworkFileError, load_network
 from mapping.networks import load_included, network_names
 from mapping.presets import DEFAULT_PRESET, PRESETS
@@ -31,6 +30,7 @@ ALIASES: Final = {"digits": "digits_int8"}
 CONFIG_MAX_BYTES: Final = 1 << 16
 ARCHIVE_MAX_BYTES: Final = 1 << 30
 MAX_PROBLEMS_SHOWN: Final = 40
+ONNX_SUFFIX: Final = ".onnx"
 
 
 def config_option(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -84,31 +84,38 @@ def load_subject(text: str) -> Network | Program:
             return load_network(path)
         if magic == program_file.FORMAT.magic:
             return Program.load(path)
-    if has_identifier(magic):
-        return _load_model(path, load_tflite)
-    if path.suffix == ".onnx":
-        return _load_model(path, load_qonnx)
+    if tflite.has_identifier(magic):
+        return _load_model(tflite.load_tflite, path)
+    if path.suffix == ONNX_SUFFIX:  # the format has no mark of its own
+        return _load_model(_load_onnx, path)
     raise Failure(
-        f"{path}: neither a network, a TensorFlow Lite, an ONNX (.onnx) nor a program file "
-        f"(its first bytes are {magic!r})"
+        f"{path}: neither a network, a TensorFlow Lite, an ONNX (*{ONNX_SUFFIX}) nor a program "
+        f"file (its first bytes are {magic!r})"
     )
 
 
-def _load_model(path: Path, load: Callable[[Path], Network]) -> Network:
-    """Import a file of another tool; everything in it that is not supported gets a line."""
+def _load_onnx(path: Path) -> Network:
+    """Import a model by the importer that knows its quantizers."""
+    model = load_model(path)
+    if qonnx.is_qonnx(model):
+        return qonnx.import_records(model, path.stem).network
+    return onnx.import_records(model, path.stem).network
+
+
+def _load_model(load: Callable[[Path], Network], path: Path) -> Network:
+    """Import a model; everything that is not supported gets a line."""
     try:
         with reported(OSError):
             return load(path)
-    except (TfliteError, OnnxError) as error:
-        problems = getattr(error, "problems", ())
-        if not problems:
-            raise Failure(f"{path}: {error}") from error
-        count = len(problems)
+    except (tflite.UnsupportedModelError, onnx.UnsupportedModelError) as error:
+        count = len(error.problems)
         lines = [f"{path}: {count} thing{'s are' if count > 1 else ' is'} not supported:"]
-        lines += [f"  {problem}" for problem in problems[:MAX_PROBLEMS_SHOWN]]
+        lines += [f"  {problem}" for problem in error.problems[:MAX_PROBLEMS_SHOWN]]
         if count > MAX_PROBLEMS_SHOWN:
             lines.append(f"  and {count - MAX_PROBLEMS_SHOWN} more")
         raise Failure("\n".join(lines)) from error
+    except (tflite.TfliteError, onnx.OnnxError) as error:
+        raise Failure(f"{path}: {error}") from error
 
 
 def _existing(text: str, otherwise: str) -> Path:

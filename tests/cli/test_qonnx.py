@@ -43,7 +43,7 @@ def test_real_inputs_are_quantized_and_answers_counted(
     assert outcome.status == 0, outcome.err
     assert "87.5% (7 of 8)" in outcome.out
     np.save(tmp_path / "x.npy", x[:, 1:])
-    systolic(*words, tmp_path / "x.npy").assert_fails(1, "an input must have shape (n, ")
+    systolic(*words, tmp_path / "x.npy").assert_fails(1, "must have shape (n, ")
 
 
 def test_everything_that_is_not_supported_gets_a_line(systolic: Systolic, tmp_path: Path) -> None:

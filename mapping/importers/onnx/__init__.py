@@ -1,6 +1,18 @@
-"""Networks from ONNX files: :mod:`mapping.importers.onnx.parse` reads them into plain records."""
+"""Networks from ONNX files: quantized by ONNX Runtime, in either of its two forms.
+
+:func:`load_onnx` reads a file; :mod:`mapping.importers.onnx.importer` lists the operators. Files
+are read into plain records by :mod:`mapping.importers.onnx.parse`, which knows no operators.
+"""
 
 from mapping.importers.onnx.errors import OnnxError, Problem, UnsupportedModelError
-from mapping.importers.onnx.parse import load_model, parse_model
+from mapping.importers.onnx.importer import Imported, import_model, import_records, load_onnx
 
-__all__ = ["OnnxError", "Problem", "UnsupportedModelError", "load_model", "parse_model"]
+__all__ = [
+    "Imported",
+    "OnnxError",
+    "Problem",
+    "UnsupportedModelError",
+    "import_model",
+    "import_records",
+    "load_onnx",
+]

@@ -1,6 +1,15 @@
 """What is wrong with an ONNX file; every message is one line."""
 
 from dataclasses import dataclass
+from typing import Final
+
+MAX_SHOWN: Final = 40
+
+
+def printable(text: str) -> str:
+    """Start of a text of the file, without what would break a line."""
+    shown = text[:MAX_SHOWN]
+    return "".join(letter if letter.isprintable() else "?" for letter in shown)
 
 
 class OnnxError(ValueError):
@@ -33,7 +42,8 @@ class Problem:
     reason: str
 
     def __str__(self) -> str:
-        place = self.operator if self.index is None else f"{self.operator} {self.index}"
+        operator = printable(self.operator)
+        place = operator if self.index is None else f"{operator} {self.index}"
         title = f"{place} {self.name!r:.42}" if self.name else place
         return f"{title}: {self.reason}"
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from mapping.importers.onnx.errors import OnnxError
 from mapping.importers.onnx.records import Attribute, Constant, Model, Node, Port, Unread
-from mapping.importers.onnx.tensors import MAX_AXES, TensorReader
+from mapping.importers.onnx.tensors import MAX_AXES, TensorReader, text
 from mapping.importers.onnx.wire import check_messages
 
 MAX_BYTES: Final = 32 << 20
@@ -119,15 +119,17 @@ class _Reader:
         graph = proto.graph
         if len(graph.sparse_initializer):
             raise OnnxError("sparse initializers are not supported: store them dense")
-        constants = {each.name: self._tensors.read(each, each.name) for each in graph.initializer}
+        constants = {
+            text(each.name): self._tensors.read(each, text(each.name)) for each in graph.initializer
+        }
         if len(constants) < len(graph.initializer) or "" in constants:
             raise OnnxError("every initializer must have a name of its own")
         inputs = tuple(self._input(each) for each in graph.input if each.name not in constants)
         nodes = tuple(self._nodes(graph, opsets))
         constants.update(_computed(nodes))
         model = Model(
-            name=graph.name,
-            description=proto.doc_string or graph.doc_string,
+            name=text(graph.name),
+            description=text(proto.doc_string or graph.doc_string),
             opsets=opsets,
             inputs=inputs,
             outputs=tuple(self._output(each) for each in graph.output),
@@ -139,25 +141,27 @@ class _Reader:
 
     def _input(self, value: Any) -> Port:
         """Port of fixed shape; a batch of any size may be a batch of 1."""
+        name = text(value.name)
         kind, axes = self._port_type(value)
         if axes is None:
-            raise OnnxError(f"input {value.name!r:.{MAX_SHOWN}} must be a tensor with a shape")
+            raise OnnxError(f"input {name!r:.{MAX_SHOWN}} must be a tensor with a shape")
         shape: list[int] = []
         for axis, (extent, symbol) in enumerate(axes):
             if extent < 1 and axis > 0:
                 raise OnnxError(
-                    f"input {value.name!r:.{MAX_SHOWN}}: axis {axis} "
+                    f"input {name!r:.{MAX_SHOWN}}: axis {axis} "
                     f"({symbol or 'without a name'!r:.{MAX_SHOWN}}) has no fixed length: "
                     "export the model with fixed shapes"
                 )
             shape.append(max(extent, 1))
-        return Port(value.name, kind, tuple(shape))
+        return Port(name, kind, tuple(shape))
 
     def _output(self, value: Any) -> Port:
+        name = text(value.name)
         kind, axes = self._port_type(value)
         if axes is None or any(extent < 1 for extent, _ in axes[1:]):
-            return Port(value.name, kind, None)
-        return Port(value.name, kind, tuple(max(extent, 1) for extent, _ in axes))
+            return Port(name, kind, None)
+        return Port(name, kind, tuple(max(extent, 1) for extent, _ in axes))
 
     def _port_type(self, value: Any) -> tuple[str, list[tuple[int, str]] | None]:
         """Element type, and for each axis its length (below 1 if open) and its symbol."""
@@ -175,8 +179,8 @@ class _Reader:
         if len(graph.node) > MAX_NODES:
             raise OnnxError(f"a model must have at most {MAX_NODES} nodes, not {len(graph.node):,}")
         for index, proto in enumerate(graph.node):
-            domain = _domain(proto.domain)
-            what = f"node {index} ({proto.op_type!r:.{MAX_SHOWN}})"
+            domain, operator = _domain(proto.domain), text(proto.op_type)
+            what = f"node {index} ({operator!r:.{MAX_SHOWN}})"
             if domain in OPSETS and domain not in opsets:
                 raise OnnxError(
                     f"{what}: the model imports no operators of the domain "
@@ -184,11 +188,11 @@ class _Reader:
                 )
             if max(len(proto.input), len(proto.output)) > MAX_OPERANDS:
                 raise OnnxError(f"{what} must have at most {MAX_OPERANDS} inputs and outputs")
-            attributes = {each.name: self._attribute(each, what) for each in proto.attribute}
+            attributes = {text(each.name): self._attribute(each, what) for each in proto.attribute}
             if len(attributes) < len(proto.attribute):
                 raise OnnxError(f"{what} has an attribute twice")
-            yield Node(index, proto.op_type, domain, proto.name, tuple(proto.input),
-                       tuple(proto.output), attributes)  # fmt: skip
+            yield Node(index, operator, domain, text(proto.name), tuple(map(text, proto.input)),
+                       tuple(map(text, proto.output)), attributes)  # fmt: skip
 
     def _attribute(self, proto: Any, what: str) -> Attribute:
         kind = self._kinds.get(proto.type, f"type {proto.type}")
@@ -230,8 +234,8 @@ def _opsets(proto: Any) -> dict[str, int]:
     return opsets
 
 
-def _domain(text: str) -> str:
-    return "" if text == "ai.onnx" else text
+def _domain(value: Any) -> str:
+    return "" if text(value) == "ai.onnx" else text(value)
 
 
 def _is_constant(node: Node) -> bool:

@@ -10,6 +10,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from mapping.importers.onnx.errors import printable
+
 Array = NDArray[Any]
 
 
@@ -104,7 +106,7 @@ class Node:
     @property
     def label(self) -> str:
         """Name of the layer it becomes."""
-        return f"{self.op.lower()}_{self.index}"
+        return f"{printable(self.op.lower())}_{self.index}"
 
 
 @dataclass(frozen=True, eq=False)

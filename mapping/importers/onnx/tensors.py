@@ -88,7 +88,7 @@ class TensorReader:
         """Bytes that lie in a file within the model's folder."""
         if self._folder is None:
             raise OnnxError(f"{what} lies in another file: load the model from its own file")
-        entries = {entry.key: entry.value for entry in tensor.external_data}
+        entries = {text(entry.key): text(entry.value) for entry in tensor.external_data}
         path = _inside(self._folder, entries.get("location", ""), what)
         offset = _number(entries.get("offset", "0"), what)
         _check_length(what, _number(entries.get("length", str(size)), what), size, "bytes")
@@ -109,6 +109,13 @@ class TensorReader:
             raise OnnxError(f"{what}: {path.name!r} cannot be read ({error.strerror})") from None
         _check_length(what, len(data), size, "bytes")
         return data
+
+
+def text(value: Any) -> str:
+    """A field that has to be text; protobuf gives bytes where it is not."""
+    if not isinstance(value, str):
+        raise OnnxError("the file is damaged: a name is no UTF-8")
+    return value
 
 
 def _inside(folder: Path, location: str, what: str) -> Path:

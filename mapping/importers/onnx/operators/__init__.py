@@ -1,0 +1,1 @@
+"""Importers of nodes, by what becomes of them on the array."""

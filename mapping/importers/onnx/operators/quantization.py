@@ -1,0 +1,203 @@
+"""QuantizeLinear, DequantizeLinear and Cast: where integers become reals, and reals integers."""
+
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+
+from mapping.fixed_point import IntArray
+from mapping.host_ends import RealSoftmax, Rounded
+from mapping.importers.onnx.attributes import integer
+from mapping.importers.onnx.errors import RefusedError
+from mapping.importers.onnx.records import Array, Node
+from mapping.importers.onnx.rescale import add_pairs, requantize_sums
+from mapping.importers.onnx.values import (
+    BITS,
+    Codes,
+    Ended,
+    Given,
+    Grid,
+    Pairs,
+    Parts,
+    Real,
+    Sums,
+    Thing,
+    Weights,
+)
+from mapping.importers.onnx.walk import Walk
+
+INTEGERS: Final = ("int32", *BITS)
+FLOAT: Final = 1
+"""The format's number of float32."""
+
+
+def dequantize(walk: Walk, node: Node) -> Thing:
+    """Import DequantizeLinear: of a constant, of activations, or as the end of an output."""
+    if walk.is_constant(node, 0) or isinstance(walk.thing(node, 0), Weights):
+        return _weights(walk, node)
+    grid = _grid(walk, node)
+    thing = walk.thing(node, 0)
+    if isinstance(thing, Ended):
+        return _real_end(thing, grid)
+    codes = walk.codes(node, 0, grid)
+    return Real(codes, grid.reals(), grid)
+
+
+def _grid(walk: Walk, node: Node) -> Grid:
+    if integer(node, "block_size", 0):
+        raise RefusedError("blocks with a scale each are not supported")
+    if walk.has(node, 2) or node.op != "DequantizeLinear":
+        return walk.grid(node, 1)
+    # Without a zero point, the type is that of what is dequantized.
+    return Grid(walk.grid(node, 1).scale, 0, walk.kind(node, 0))
+
+
+def _real_end(ended: Ended, grid: Grid) -> Ended:
+    if ended.grid != grid:
+        raise RefusedError("a softmax may only be followed by a quantization and its inverse")
+    assert ended.end.probabilities is not None  # nothing else ends in a grid
+    rounded = ended.end.probabilities.rounded
+    assert rounded is not None  # it has a grid
+    return _ended(ended, replace(rounded, is_real=True), None)
+
+
+def _weights(walk: Walk, node: Node) -> Weights:
+    """Dequantized constants: their values less the zero points, and their scales."""
+    if integer(node, "block_size", 0):
+        raise RefusedError("blocks with a scale each are not supported")
+    values, scales = _integers(walk, node), walk.scales(node, 1)
+    zeros = np.zeros(1, np.int64)
+    if walk.has(node, 2):
+        zeros = walk.constant(node, 2, *INTEGERS).astype(np.int64).ravel()
+    axis = _axis(integer(node, "axis", 1), values.ndim) if scales.size > 1 else 0
+    return centred(values, zeros, scales, axis)
+
+
+def _integers(walk: Walk, node: Node) -> IntArray:
+    if walk.is_constant(node, 0):
+        return walk.constant(node, 0, *INTEGERS).astype(np.int64)
+    thing = walk.thing(node, 0)
+    assert isinstance(thing, Weights)  # its caller has looked
+    return thing.values
+
+
+def centred(values: Array, zeros: Array, scales: Array, axis: int) -> Weights:
+    """Weights of integers, zero points and scales."""
+    count = values.shape[axis] if values.ndim else 1
+    for name, array in (("scale", scales), ("zero point", zeros)):
+        if array.size not in (1, count):
+            raise RefusedError(f"its constant must have 1 or {count} {name}s, not {array.size}")
+    shape = [1] * values.ndim
+    if zeros.size > 1:
+        shape[axis] = -1
+    offsets = zeros.astype(np.int64).reshape(shape)
+    return Weights(values.astype(np.int64) - offsets, scales.astype(np.float32), axis)
+
+
+def _axis(axis: int, axes: int) -> int:
+    if not -axes <= axis < axes:
+        raise RefusedError(f"its axis must be within the {axes} axes of its input, not {axis}")
+    return axis % axes
+
+
+def quantize(walk: Walk, node: Node) -> Thing:
+    """Import QuantizeLinear: the reals before it become activations on its grid."""
+    if walk.is_constant(node, 0):
+        return _quantized_constant(walk, node)
+    grid, thing = walk.grid(node, 1), walk.thing(node, 0)
+    match thing:
+        case Given():
+            return walk.add_input(thing, node.inputs[0], grid, is_real=True)
+        case Real():
+            return quantize_real(walk, node, thing, grid)
+        case Pairs():
+            return add_pairs(walk, node, thing, grid)
+        case Parts():
+            return _joined(walk, node, thing, grid)
+        case Sums():
+            return requantize_sums(walk, node, thing, grid)
+        case Ended():
+            return _quantized_end(thing, grid)
+        case Codes() | Weights():
+            raise RefusedError("its input is quantized already")
+
+
+def quantize_real(walk: Walk, node: Node, real: Real, grid: Grid) -> Codes:
+    """Activations of a function: nothing to do, a clamp, or a table."""
+    value, element, label = real.codes.value, grid.element, node.label
+    table = grid.quantize(real.table)
+    if np.any(grid.quantize(real.table - real.error) != grid.quantize(real.table + real.error)):
+        walk.doubt(node, "the function's error in float32 may decide a tie")
+    low, high = grid.bounds
+    if value.type.element == element:
+        steps = np.arange(low, high + 1)
+        bottom, top = int(table.min()), int(table.max())
+        if np.array_equal(table, steps):
+            return real.codes
+        if np.array_equal(table, np.clip(steps, bottom, top)):
+            return Codes(value.clamp(bottom, top, name=label), real.codes.index)
+    return Codes(value.lut(table, element, name=label), real.codes.index)
+
+
+def _joined(walk: Walk, node: Node, parts: Parts, grid: Grid) -> Codes:
+    """Every part is quantized by itself; joined are integers of one grid."""
+    return join([quantize_real(walk, node, part, grid) for part in parts.parts], parts.axis, node)
+
+
+def join(parts: list[Codes], axis: int, node: Node) -> Codes:
+    """Activations joined along the axis that are the graph's channels."""
+    # Joined along the last axis of the graph: each part's positions, as pixel and channel.
+    channels = [part.value.type.channels for part in parts]
+    starts = np.cumsum([0, *channels])
+    pieces: list[IntArray] = []
+    for part, width, start in zip(parts, channels, starts[:-1], strict=True):
+        pixel, channel = np.divmod(part.index, width)
+        pieces.append(pixel * starts[-1] + channel + start)
+    shapes = {part.value.type.shape[:-1] for part in parts}
+    if len(shapes) > 1:
+        raise RefusedError(f"joins axis {axis}: only channels, or features of vectors, are joined")
+    index = np.concatenate(pieces, axis)
+    first, *others = (part.value for part in parts)
+    return Codes(first.concat(*others, name=node.label) if others else first, index)
+
+
+def _quantized_end(ended: Ended, grid: Grid) -> Ended:
+    if ended.end.probabilities is None or ended.grid is not None:
+        raise RefusedError("only a softmax at the end may be quantized behind a float operator")
+    low, high = grid.bounds
+    return _ended(ended, Rounded(grid.affine, low, high), grid)
+
+
+def _ended(ended: Ended, rounded: Rounded, grid: Grid | None) -> Ended:
+    """The same end with its softmax rounded."""
+    end = replace(ended.end, probabilities=RealSoftmax(rounded))
+    return Ended(ended.codes, end, grid)
+
+
+def _quantized_constant(walk: Walk, node: Node) -> Weights:
+    """Integers of a real constant, as they are kept until they are dequantized again."""
+    values = walk.constant(node, 0, "float")
+    scales = walk.scales(node, 1)
+    zeros, kind = np.zeros(1, np.int64), "uint8"
+    if walk.has(node, 2):
+        found = walk.constant_of(node, 2, *BITS)
+        zeros, kind = found.values.astype(np.int64).ravel(), found.kind
+    axis = _axis(integer(node, "axis", 1), values.ndim) if scales.size > 1 else 0
+    low, high = Grid(1.0, 0, kind).bounds
+    shape = [1] * values.ndim
+    if scales.size > 1:
+        shape[axis] = -1
+    for array in (scales, zeros):
+        if array.size not in (1, values.shape[axis] if values.ndim else 1):
+            raise RefusedError("its scales and zero points must be one, or one per channel")
+    steps = np.rint(values / scales.reshape(shape if scales.size > 1 else ()))
+    offsets = zeros.reshape(shape if zeros.size > 1 else ())
+    return Weights(np.clip(steps + offsets, low, high).astype(np.int64), np.ones(1, np.float32))
+
+
+def cast(walk: Walk, node: Node) -> Thing:
+    """Import Cast of accumulators to float32, which a scale follows."""
+    thing = walk.thing(node, 0)
+    if not isinstance(thing, Sums) or integer(node, "to", 0) != FLOAT:
+        raise RefusedError("only the sums of integers are cast, to float")
+    return thing

@@ -1,0 +1,95 @@
+"""Damaged and malicious files: imported, or refused in one line, soon and in little memory."""
+
+import tracemalloc
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from mapping.importers.onnx import OnnxError, import_model
+from tests.mapping.importers.onnx.random_model import (
+    EXACT_MODELS,
+    FLOAT_MODELS,
+    INTEGER_MODELS,
+    Draw,
+)
+
+FEW, MANY = 300, 10_000
+MAX_BYTES = 128 << 20
+BYTES = (0, 1, 2, 0x7F, 0x80, 0xFF)
+MODELS = {**INTEGER_MODELS, **EXACT_MODELS, **FLOAT_MODELS}
+
+
+def originals() -> list[bytes]:
+    """Files to be damaged: one of each kind."""
+    return [model(Draw(seed=1))[0] for model in MODELS.values()]
+
+
+def mutate(rng: np.random.Generator, original: bytes) -> bytes:
+    """Damage a file in one of the ways that transfers, bugs and attackers do."""
+    data = bytearray(original)
+    for _ in range(int(rng.integers(1, 4))):
+        place = int(rng.integers(0, max(len(data) - 4, 1)))
+        match rng.integers(0, 6):
+            case 0 if rng.integers(0, 4) == 0:
+                del data[max(place, 8) :]
+            case 1:
+                data[place] ^= 1 << int(rng.integers(0, 8))
+            case 2:
+                data[place] = int(rng.choice(BYTES))
+            case 3:  # small numbers are what types, axes and lengths are
+                data[place] = int(rng.integers(0, 30))
+            case 4:
+                other = int(rng.integers(0, max(len(data) - 64, 1)))
+                data[place : place + 16] = data[other : other + 16]
+            case _:
+                data[place : place + 4] = rng.bytes(4)
+    return bytes(data)
+
+
+def mutants(count: int, seed: int) -> Iterator[bytes]:
+    rng, files = np.random.default_rng(seed), originals()
+    for index in range(count):
+        yield mutate(rng, files[index % len(files)])
+
+
+def check(data: bytes) -> bool:
+    """Whether a file can be imported; if not, the refusal has to be of the promised kind."""
+    message = ""
+    try:
+        import_model(data)
+    except OnnxError as error:
+        message = str(error) or "none"
+    assert "\n" not in message
+    return not message
+
+
+def test_damaged_files_are_refused_in_one_line_and_little_memory() -> None:
+    tracemalloc.start()
+    try:
+        imported = sum(map(check, mutants(FEW, seed=0)))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < MAX_BYTES
+    assert 0 < imported < FEW  # some damage hits weights only
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_ten_thousand_damaged_files_are_refused_in_one_line() -> None:
+    imported = sum(map(check, mutants(MANY, seed=1)))
+    assert 0 < imported < MANY
+
+
+@pytest.mark.parametrize("length", [0, 3, 4, 7, 8, 12, 40, 200])
+def test_cut_files_are_refused(length: int) -> None:
+    data = MODELS["qlinear_conv"](Draw(seed=0))[0]
+    with pytest.raises(OnnxError):
+        import_model(data[:length])
+
+
+@pytest.mark.parametrize("data", [b"", b"\0" * 64, b"PK\3\4" * 20, bytes(range(256))])
+def test_foreign_files_are_refused(data: bytes) -> None:
+    with pytest.raises(OnnxError):
+        import_model(data)
