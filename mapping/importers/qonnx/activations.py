@@ -127,7 +127,7 @@ def _quantize_sums(walk: Walk, node: Node, sums: Sums) -> Codes:
     form = _form(walk, node, quantizer)
 
     def levels(acc: IntArray) -> IntArray:
-        return quantizer.levels(apply_steps(sums.steps, start(sums, acc)))
+        return quantizer.levels(apply_steps(sums.steps, _start(sums, acc)))
 
     changes = find_changes(levels, sums.low, sums.high, quantizer.top)
     low, high = (form.stride * level for level in changes.reached)
@@ -152,7 +152,7 @@ def _multiplied(node: Node, sums: Sums, changes: Changes, form: _Form) -> Codes:
     return Codes(value, sums.places, form.step, form.centre, low, high)
 
 
-def start(sums: Sums, acc: IntArray) -> FloatArray:
+def _start(sums: Sums, acc: IntArray) -> FloatArray:
     """Real numbers of accumulators before the steps: exact, then rounded once."""
     return (sums.factor * (acc + sums.offset)).astype(np.float32)
 
@@ -162,7 +162,7 @@ def _checked_ends(sums: Sums) -> NDArray[np.float32]:
 
     Steps never turn around, so that what lies between is finite as well.
     """
-    values = start(sums, np.stack([sums.low, sums.high]))
+    values = _start(sums, np.stack([sums.low, sums.high]))
     for count in range(len(sums.steps) + 1):
         if not np.all(np.isfinite(values)):
             raise RefusedError("the arithmetic before it leaves the range of float32")

@@ -141,15 +141,21 @@ def _codes_with_constant(codes: Codes, kind: str, constants: Array) -> Codes:
     constant = float(constants.flat[0])
     match kind:
         case "add":
-            return replace(codes, centre=codes.centre - constant / codes.step)
+            result = replace(codes, centre=codes.centre - constant / codes.step)
         case "subtract":
-            return replace(codes, centre=codes.centre + constant / codes.step)
+            result = replace(codes, centre=codes.centre + constant / codes.step)
         case "multiply" if constant > 0:
-            return replace(codes, step=codes.step * constant)
+            result = replace(codes, step=codes.step * constant)
         case "divide" if constant > 0:
-            return replace(codes, step=codes.step / constant)
+            result = replace(codes, step=codes.step / constant)
         case _:
             raise RefusedError(f"behind a quantizer a step to {kind} is not supported: {way_out}")
+    if not (2.0**-60 <= result.step <= 2.0**60 and abs(result.centre) < 2.0**24):
+        raise RefusedError(
+            f"its result would have a scale of {result.step:g} and a zero of {result.centre:g}, "
+            f"beyond what float32 adds: {way_out}"
+        )
+    return result
 
 
 def _relu_of_codes(codes: Codes, name: str) -> Codes:

@@ -68,8 +68,7 @@ def _constants(values: NDArray[np.float64]) -> tuple[float, ...]:
 def _check_order(held: Codes | Sums) -> None:
     """Refuse an output whose elements were moved; channels before pixels are the host's matter."""
     places = held.places
-    shape = held.value.type.shape if isinstance(held, Codes) else None
-    channels = shape[-1] if shape is not None else len(held.low)  # type: ignore[union-attr]
+    channels = held.channels if isinstance(held, Sums) else held.value.type.channels
     pixels = places.size // channels
     wanted = graph_places((1, pixels, channels)).ravel()
     if not np.array_equal(places.ravel(), wanted):

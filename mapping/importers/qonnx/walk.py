@@ -16,6 +16,13 @@ MAX_CONSTANTS: Final = 1 << 25
 
 SHOWN: Final = 40
 
+PASSING: Final = frozenset(
+    {"Concat", "Dropout", "Flatten", "Identity", "MaxPool", "Reshape", "Squeeze", "Transpose",
+     "Unsqueeze"}
+)  # fmt: skip
+"""Operators that give their first input's elements on, some of them or all."""
+
+
 Held = Constant | RealSteps | Codes | Sums
 
 
@@ -116,13 +123,6 @@ def _pads(node: Node) -> tuple[int, ...]:
     if node.attributes.get("auto_pad", b"NOTSET") not in (b"NOTSET", b"VALID"):
         return (1,)
     return tuple(int(pad) for pad in pads) if isinstance(pads, tuple) else ()
-
-
-PASSING: Final = frozenset(
-    {"Concat", "Dropout", "Flatten", "Identity", "MaxPool", "Reshape", "Squeeze", "Transpose",
-     "Unsqueeze"}
-)  # fmt: skip
-"""Operators that give their first input's elements on, some of them or all."""
 
 
 def integer(node: Node, name: str, default: int) -> int:
