@@ -12,7 +12,7 @@ from mapping.importers.qonnx import import_model
 from tests.mapping.importers.qonnx.models import MODELS
 from tests.mapping.importers.tflite.test_fuzz import mutate
 
-FEW, MANY = 500, 10_000
+FEW, MANY = 200, 10_000
 MAX_BYTES = 128 << 20
 
 
