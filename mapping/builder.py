@@ -17,7 +17,9 @@ from mapping.ops import (
     AvgPool2d,
     Clamp,
     Concat,
+    Constant,
     Conv2d,
+    DynamicMatMul,
     GlobalAvgPool,
     GraphError,
     Input,
@@ -76,6 +78,18 @@ multiplier[1], shift[1]
         return self.append(
             Input(type=TensorType(tuple(shape), ActType(bits, signed, zero_point)), name=name)
         )
+
+    def constant(
+        self,
+        values: ArrayLike,
+        bits: int = 8,
+        signed: bool = True,
+        zero_point: int = 0,
+        name: str = "",
+    ) -> "Value":
+        """Append activations that are part of the program; ``values`` are q."""
+        element = ActType(bits, signed, zero_point)
+        return self.append(Constant(values=np.asarray(values), element=element, name=name))
 
     def append(self, node: Node) -> "Value":
         """Append any node; :exc:`GraphError` if its inputs' types do not fit."""
@@ -167,6 +181,12 @@ class Value:
                 weight_bits=weight_bits,
             )
         )  # fmt: skip
+
+    def dynamic_matmul(self, other: "Value", name: str = "") -> "Value":
+        """Append a :class:`DynamicMatMul` of this value and another, along the channels."""
+        other.require(self._builder)
+        inputs = (self.node_id, other.node_id)
+        return self._builder.append(DynamicMatMul(inputs=inputs, name=name))
 
     def add(self, other: "Value", weights: tuple[int, int] = (1, 1), name: str = "") -> "Value":
         """Append an :class:`Add` of this value and another."""

@@ -3,18 +3,19 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, chain, pairwise, repeat, tee
-from typing import Literal
+from typing import Literal, cast
 
-from mapping.errors import ScratchpadError
+import numpy as np
+
+from mapping.errors import ScratchpadError, UnsupportedError
 from mapping.graph import Graph
 from mapping.lowering.by_block import by_block
-from mapping.lowering.fuse import fuse, stored_values
-from mapping.lowering.host_reshape import reshape_on_host
+from mapping.lowering.fuse import stored_values
 from mapping.lowering.lower import LoweredLayer, lower
-from mapping.ops import TensorType
+from mapping.lowering.prepare import Prepared, prepare
+from mapping.ops import Constant
 from mapping.program import LayerRecord, Packing, Program, Slot, StoredTensor
 from mapping.program.data import MAX_SLOTS
-from mapping.pruning.prune import prune as without_dead_channels
 from mapping.report import break_down
 from mapping.scheduling.border import BorderMemory
 from mapping.scheduling.emit import LayerEmitter
@@ -26,7 +27,7 @@ from mapping.scheduling.schedule import choose_tiling
 from mapping.scheduling.slots import Places, place_slots
 from mapping.scheduling.storage import output_base, plan_storage
 from mapping.scheduling.tiling import Tiling
-from mapping.scheduling.weight_tiles import LayerTiles, layer_sources, tile_weights
+from mapping.scheduling.weight_tiles import LayerTiles, layer_reads, tile_weights
 from systolic.spec.config import ArrayConfig
 from systolic.spec.isa import Instruction, Sync
 from systolic.spec.timing import program_cycles
@@ -88,14 +89,10 @@ def compile_network(
     """
     if slots not in (1, MAX_SLOTS, "auto"):
         raise ValueError(f"slots must be 1, {MAX_SLOTS} or 'auto', not {slots!r}")
-    whole = graph.types
-    if prune and not keep_all:
-        graph = without_dead_channels(graph)
-    graph = reshape_on_host(graph)
-    fused = fuse(graph, config)
-    stored = stored_values(graph, fused)
-    layers = lower(graph, fused, stored, config)
-    backends, again = tee(_backends(graph, whole, layers, stored, config))
+    ready = prepare(graph, config, prune=prune and not keep_all)
+    stored = stored_values(ready.graph, ready.layers)
+    layers = lower(ready.graph, ready.layers, stored, config)
+    backends, again = tee(_backends(ready, layers, stored, config))
     try:
         return _first_that_fits(
             backends, lambda backend: _with_slots(backend, slots, name, keep_all=keep_all)
@@ -120,16 +117,15 @@ def _first_that_fits(
 
 
 def _backends(
-    graph: Graph,
-    whole: Sequence[TensorType],
+    ready: Prepared,
     layers: Sequence[LoweredLayer],
     stored: frozenset[int],
     config: ArrayConfig,
 ) -> Iterator["_Backend"]:
     """Ways to go on, the fastest first: packed inputs are larger, and may not fit."""
     for choices in ((KERNEL_ROWS, WHOLE_KERNEL), (KERNEL_ROWS,), ()):
-        packed, packings = choose_packings(graph, layers, stored, config, choices=choices)
-        yield _Backend(graph, whole, packed, packings, stored, config)
+        packed, packings = choose_packings(ready.graph, layers, stored, config, choices=choices)
+        yield _Backend(ready, packed, packings, stored, config)
         if not packings:
             return
 
@@ -157,25 +153,24 @@ class _Choice:
 
 
 class _Backend:
-    """The passes after lowering, for one choice of packed inputs.
-
-    ``whole`` are the types that the network's values had before anything was removed or reshaped.
-    """
+    """The passes after lowering, for one choice of packed inputs."""
 
     def __init__(
         self,
-        graph: Graph,
-        whole: Sequence[TensorType],
+        ready: Prepared,
         layers: Sequence[LoweredLayer],
         packings: Mapping[int, Packing],
         stored: frozenset[int],
         config: ArrayConfig,
     ) -> None:
-        self.graph, self.layers, self.stored, self.config = graph, layers, stored, config
-        self.whole = whole
-        self.unplaced = plan_storage(graph, layers, packings)
+        self.graph, self.origins = graph, origins = ready.graph, ready.origins
+        self.layers, self.stored, self.config = layers, stored, config
+        self.unplaced = {
+            value: replace(tensor, node=origins[value].node)
+            for value, tensor in plan_storage(graph, layers, packings, config).items()
+        }
         for value in graph.input_ids:
-            self.unplaced[value] = replace(self.unplaced[value], shape=whole[value].shape)
+            self.unplaced[value] = replace(self.unplaced[value], shape=origins[value].type.shape)
         # They depend on whether a border is written, but not on where anything lies.
         self.choices: dict[tuple[int, bool], _Choice] = {}
 
@@ -184,9 +179,10 @@ class _Backend:
         config, places = self.config, self._places(slots, keep_all=keep_all)
         activations = max(activation_words(tensors, config) for tensors in places)
         image = Image(config, base=activations)
+        places = tuple(self._with_constants(tensors, image) for tensors in places)
         code: list[list[Instruction]] = [[] for _ in places]
         records: list[LayerRecord] = []
-        constants: dict[str, int] = {}
+        constants = {"constant activations": image.words} if image.words else {}
         for choice, writes_border in self._choices(places[0]):
             runs = self._emit(choice, places, image, writes_border=writes_border)
             for slot_code, run in zip(code, runs, strict=True):
@@ -216,10 +212,15 @@ class _Backend:
         """As :meth:`build`, in parts, with one slot."""
         config, (places,) = self.config, self._places(1, keep_all=keep_all)
         activations = activation_words(places, config)
+        if self.graph.constant_ids:
+            raise UnsupportedError(
+                "constant activations have to stay in the scratchpad, which cannot hold the "
+                "program at once: use more scratchpad_words"
+            )
         choices: list[_Choice] = []
         steps: list[list[Step]] = []
         for choice, writes_border in self._choices(places):
-            constants = NumberedConstants(config)
+            constants = NumberedConstants(config, activations)
             (code,) = self._emit(choice, [places], constants, writes_border=writes_border)
             choices.append(choice)
             steps.append(steps_of(code, constants))
@@ -241,7 +242,18 @@ class _Backend:
     def _places(self, slots: int, *, keep_all: bool) -> tuple[Places, ...]:
         """Tensors with addresses, for each slot."""
         lives = lifetimes(self.graph, self.layers, self.stored, keep_all=keep_all)
-        return place_slots(self.unplaced, lives, self._own(), slots, self.config)
+        movable = {value: tensor for value, tensor in self.unplaced.items()
+                   if value not in self.graph.constant_ids}  # fmt: skip
+        return place_slots(movable, lives, self._own(), slots, self.config)
+
+    def _with_constants(self, places: Places, image: Image) -> Places:
+        """Tensors of a run with the constant activations, which lie in the image."""
+        whole = dict(places)
+        for value in self.graph.constant_ids:
+            tensor, node = self.unplaced[value], cast("Constant", self.graph.nodes[value])
+            (words,) = tensor.pack(node.values[np.newaxis], self.config)
+            whole[value] = replace(tensor, address=image.activations(words))
+        return whole
 
     def _choices(self, places: Places) -> Iterator[tuple[_Choice, bool]]:
         """For each layer, how it is run, and whether it has to write its output's border."""
@@ -279,7 +291,7 @@ class _Backend:
     ) -> list[list[Instruction]]:
         """A layer's instructions for each slot; made once where all it touches is shared."""
         layer, tiles = choice.layer, choice.tiles
-        touched = [layer.output, *(source.piece.value for source in tiles.sources)]
+        touched = [layer.output, *layer_reads(layer)]
         emitted: dict[tuple[int, ...], list[Instruction]] = {}
         runs: list[list[Instruction]] = []
         for tensors in places:
@@ -305,7 +317,8 @@ class _Backend:
     def _output(self, tensors: Places, value: int) -> StoredTensor:
         """Descriptor of a network output: the stored tensor, seen under the output's shape."""
         tensor = tensors[output_base(self.graph, value, self.stored)]
-        return replace(tensor, node=value, shape=self.graph.types[value].shape)
+        node = self.origins[value].node
+        return replace(tensor, node=node, shape=self.graph.types[value].shape)
 
     def _record(
         self, choice: _Choice, code: Sequence[Instruction], cycles: int, tensors: Places
@@ -313,13 +326,11 @@ class _Backend:
         layer, config = choice.layer, self.config
         digits = max(config.digits(operand.view.element.bits) for operand in layer.operands)
         rate = config.rows * config.cols / digits
-        shapes = {
-            source.piece.value: tensors[source.piece.value].shape for source in layer_sources(layer)
-        }
+        shapes = {value: tensors[value].shape for value in layer_reads(layer)}
         return LayerRecord(
             name=layer.name,
             op=layer.op,
-            output=layer.output,
+            output=self.origins[layer.output].node,
             in_shapes=tuple(shapes.values()),
             out_shape=choice.original.out_shape,
             macs=layer.macs,
@@ -337,7 +348,7 @@ class _Backend:
         """Channels that a value has no more; inputs may be reshaped, but are whole."""
         if value in self.graph.input_ids:
             return 0
-        return self.whole[value].channels - self.graph.types[value].channels
+        return self.origins[value].type.channels - self.graph.types[value].channels
 
 
 def _ways(layer: LoweredLayer, config: ArrayConfig) -> list[LoweredLayer]:

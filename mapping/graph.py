@@ -13,7 +13,7 @@ from typing import Any, Final, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from mapping.ops import ActType, GraphError, Input, Node, TensorType, Weighted
+from mapping.ops import ActType, Constant, GraphError, Input, Node, TensorType, Weighted
 
 MAX_NODES: Final = 4096
 
@@ -93,6 +93,11 @@ class Graph:
     def input_ids(self) -> tuple[int, ...]:
         """Ids of the input nodes, in order."""
         return tuple(i for i, node in enumerate(self.nodes) if isinstance(node, Input))
+
+    @property
+    def constant_ids(self) -> tuple[int, ...]:
+        """Ids of the constant activations, in order."""
+        return tuple(i for i, node in enumerate(self.nodes) if isinstance(node, Constant))
 
     def order(self) -> Iterator[tuple[int, Node]]:
         """Ids and nodes, every node after its inputs."""

@@ -20,7 +20,9 @@ from mapping.ops import (
     AvgPool2d,
     Clamp,
     Concat,
+    Constant,
     Conv2d,
+    DynamicMatMul,
     GlobalAvgPool,
     Input,
     Lut,
@@ -41,8 +43,9 @@ Json = Any  # what json.loads gives: not checked yet
 NODE_KINDS: Final[dict[str, type[Node]]] = {
     kind.KIND: kind
     for kind in (
-        Input, Conv2d, MatMul, Add, RequantizeTflite, RequantizeOnnx, RequantizeFixed,
-        RequantizeThresholds, Clamp, Lut, MaxPool2d, AvgPool2d, GlobalAvgPool, Concat, Reshape, Pad,
+        Input, Constant, Conv2d, MatMul, DynamicMatMul, Add, RequantizeTflite, RequantizeOnnx,
+        RequantizeFixed, RequantizeThresholds, Clamp, Lut, MaxPool2d, AvgPool2d, GlobalAvgPool,
+        Concat, Reshape, Pad,
     )
 }  # fmt: skip
 MAX_AXES: Final = 4  # a convolution's weights

@@ -21,7 +21,9 @@ from mapping.ops import (
     AvgPool2d,
     Clamp,
     Concat,
+    Constant,
     Conv2d,
+    DynamicMatMul,
     GlobalAvgPool,
     Input,
     Lut,
@@ -115,6 +117,10 @@ def _interpret(graph: Graph, batches: list[Tensor]) -> tuple[Tensor, ...]:
         if isinstance(node, Input):
             results.append(next(pending))
             continue
+        if isinstance(node, Constant):
+            values = node.values.astype(np.int64)
+            results.append(np.broadcast_to(values, (len(batches[0]), *values.shape)))
+            continue
         operands = tuple(results[operand] for operand in node.inputs)
         result = evaluate(node, operands, graph.input_types(node_id))
         if not isinstance(graph.types[node_id].element, ActType):
@@ -160,7 +166,7 @@ def evaluate(node: Node, operands: Operands, types: Types) -> Tensor:
     Parameters
     ----------
     node : Node
-        Any kind but :class:`Input`.
+        Any kind but :class:`Input` and :class:`Constant`.
     operands : tuple of ndarray of int64, shape (n, ...)
         Its inputs' values.
     types : tuple of TensorType
@@ -174,7 +180,7 @@ def evaluate(node: Node, operands: Operands, types: Types) -> Tensor:
     Raises
     ------
     TypeError
-        If the node is an :class:`Input`, which computes nothing.
+        If the node is one of these, which compute nothing.
     """
     raise TypeError(f"{node.label} computes nothing: its values are given")
 
@@ -197,6 +203,15 @@ def _conv2d(node: Conv2d, operands: Operands, types: Types) -> Tensor:
 @evaluate.register
 def _matmul(node: MatMul, operands: Operands, types: Types) -> Tensor:
     return _exact_matmul(_centred(operands[0], types[0]), node.weights) + node.bias
+
+
+@evaluate.register
+def _dynamic_matmul(node: DynamicMatMul, operands: Operands, types: Types) -> Tensor:
+    left, right = (_centred(*pair) for pair in zip(operands, types, strict=True))
+    pixels = left.reshape(len(left), -1, types[0].channels)
+    others = right.reshape(len(right), -1, types[1].channels)
+    sums = _exact_matmul(pixels, others.swapaxes(1, 2))
+    return sums.reshape(len(left), *types[0].shape[:-1], types[1].pixels)
 
 
 @evaluate.register

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mapping.program.rules import MachineRules, RuleError
-from systolic.spec.arithmetic import output_code, requantize_hardware
+from systolic.spec.arithmetic import output_code, requantize_hardware, search_thresholds
 from systolic.spec.config import ArrayConfig
 from systolic.spec.geometry import INSTRUCTION_BITS, OFFSET_DEPTH
 from systolic.spec.isa import (
@@ -30,10 +30,12 @@ from systolic.spec.isa import (
 )
 from systolic.spec.layout import (
     join_digits,
+    load_words,
     pack_words,
     split_digits,
     unpack_diagonal,
     unpack_parameters,
+    unpack_thresholds,
     unpack_weights,
     unpack_words,
 )
@@ -114,6 +116,8 @@ class FunctionalSimulator:
         self._machine = Machine()
         self._lookup = np.zeros(OFFSET_DEPTH, np.int64)
         self._parameters = np.zeros((OFFSET_DEPTH, 3), np.int64)
+        # Bias and inversion; in one memory with the parameters, but the rules keep them apart.
+        self._thresholds = np.zeros((OFFSET_DEPTH, 2), np.int64)
         # Half, accumulator, column.
         self._acc = np.zeros((2, config.acc_depth, config.cols), np.int64)
         # Block, pixel, row. Rows that no drain has written hold anything: all ones here.
@@ -248,12 +252,16 @@ class FunctionalSimulator:
 
     def _load(self, load: Load) -> None:
         config, entries = self.config, slice(load.start, load.start + load.count)
-        if load.target is LoadTarget.PARAMETERS:
-            words = self._memory[load.addr : load.addr + load.count * config.parameter_words]
-            self._parameters[entries] = unpack_parameters(words.tobytes(), config)
-        elif load.target is LoadTarget.TABLE:
-            words = self._memory[load.addr : load.addr + -(-load.count // config.word_units)]
-            self._lookup[entries] = words.reshape(-1).view("<u2")[: load.count] & 0xFF
+        words = self._memory[load.addr : load.addr + load_words(load, config)]
+        match load.target:
+            case LoadTarget.PARAMETERS:
+                self._parameters[entries] = unpack_parameters(words.tobytes(), config)
+            case LoadTarget.THRESHOLDS:
+                self._thresholds[entries] = unpack_thresholds(words.tobytes(), config)
+            case LoadTarget.TABLE:
+                self._lookup[entries] = words.reshape(-1).view("<u2")[: load.count] & 0xFF
+            case LoadTarget.OFFSETS:  # the rules keep them
+                pass
 
     def _weights(self, matmul: Matmul | Diagonal) -> NDArray[np.float64]:
         """Weights of a tile, shape (rows, cols)."""
@@ -291,11 +299,7 @@ class FunctionalSimulator:
     def _drain(self, drain: Drain) -> None:
         output = self._output
         values = self._joined(drain)
-        parameters = self._parameters[drain.start : drain.start + drain.cols]
-        rounding = Rounding.ONNX if output.onnx else Rounding.TFLITE
-        bias, multiplier, constant = parameters.T
-        results = requantize_hardware(values, bias, multiplier, constant, rounding)
-        codes = output_code(results, output.zero, output.lo, output.hi)
+        codes = self._searched(values, drain) if output.thresholds else self._scaled(values, drain)
         if output.table:
             codes = self._lookup[codes]
         largest = codes.max(axis=1)
@@ -306,6 +310,22 @@ class FunctionalSimulator:
             here = (channel >= 0) & (channel < self.config.rows)
             pixels = slice(drain.pixel, drain.pixel + drain.count)
             self._buffer[block, pixels, channel[here]] = largest[:, here].T
+
+    def _scaled(self, values: NDArray[np.int64], drain: Drain) -> NDArray[np.int64]:
+        """Codes by multiplication, of values of shape (count, window, cols)."""
+        output = self._output
+        parameters = self._parameters[drain.start : drain.start + drain.cols]
+        rounding = Rounding.ONNX if output.onnx else Rounding.TFLITE
+        bias, multiplier, constant = parameters.T
+        results = requantize_hardware(values, bias, multiplier, constant, rounding)
+        return output_code(results, output.zero, output.lo, output.hi)
+
+    def _searched(self, values: NDArray[np.int64], drain: Drain) -> NDArray[np.int64]:
+        """Codes by a search among thresholds, of values of shape (count, window, cols)."""
+        by_node = self._thresholds.reshape(-1, self.config.threshold_channels, 2)
+        bias, is_inverted = by_node[1:, drain.start : drain.start + drain.cols].T
+        inverted = is_inverted.astype(np.bool_)
+        return search_thresholds(values, bias, inverted, self.config.acc_bits)
 
     def _joined(self, drain: Drain) -> NDArray[np.int64]:
         """Sums with their parts joined, shape (count, window, cols)."""

@@ -76,6 +76,10 @@ class Accelerator(wiring.Component):
             addr_bits=config.acc_addr_bits,
             cols=config.cols,
             intervals=[config.drain_interval(n + 1) for n in range(config.max_digits)],
+            threshold_intervals=[
+                config.drain_interval(n + 1, thresholds=True)
+                for n in range(config.max_digits if config.threshold_bits else 0)
+            ],
             wait_cycles=config.drain_wait_cycles,
         )
         m.submodules.out_buffer = out_buffer = OutBuffer(
@@ -188,6 +192,7 @@ class Accelerator(wiring.Component):
             cycles=config.requantize_cycles,
             style=config.multiplier,
             roundings=("tflite", "onnx") if config.onnx else ("tflite",),
+            threshold_bits=config.threshold_bits,
         )
         m.submodules.parameters = parameters = ParameterMemory(
             word_bits=config.word_bits, limb_bits=len(requantizer.multiplier_i) // LIMBS
@@ -220,9 +225,13 @@ class Accelerator(wiring.Component):
             m.submodules[f"{name}_channel"] = delay = DelayLine(
                 width=8, cycles=core.drain_cycles - 1 + offset
             )
+            channel = delay.o
+            if name == "bias" and config.threshold_bits:
+                # Thresholds lie node by node; a channel's number has no bits there.
+                channel = channel | requantizer.node_o << config.threshold_channels.bit_length() - 1
             m.d.comb += [
                 delay.i.eq(drain.channel_o),
-                getattr(parameters, f"{name}_channel_i").eq(delay.o),
+                getattr(parameters, f"{name}_channel_i").eq(channel),
                 getattr(requantizer, f"{name}_i").eq(getattr(parameters, f"{name}_o")),
             ]
         return self._build_output(m, sequencer, feeder, requantizer)
@@ -231,9 +240,14 @@ class Accelerator(wiring.Component):
         self, m: Module, sequencer: Sequencer, feeder: Feeder, requantizer: Requantizer
     ) -> tuple[Value, Value, Value]:
         """Settings of the last OUTPUT, and the lookup table."""
-        settings = {name: Signal(Output.LAYOUT[name].width, name=name) for name in Output.LAYOUT}
+        layout = {
+            name: field
+            for name, field in Output.LAYOUT.items()
+            if name != "thresholds" or self._config.threshold_bits
+        }
+        settings = {name: Signal(field.width, name=name) for name, field in layout.items()}
         with m.If(sequencer.output_en_o):
-            for name, field in Output.LAYOUT.items():
+            for name, field in layout.items():
                 m.d.sync += settings[name].eq(sequencer.instruction_o[field.lsb :][: field.width])
         m.d.comb += [
             requantizer.onnx_i.eq(settings["onnx"]),
@@ -241,6 +255,8 @@ class Accelerator(wiring.Component):
             requantizer.lo_i.eq(settings["lo"]),
             requantizer.hi_i.eq(settings["hi"]),
         ]
+        if self._config.threshold_bits:
+            m.d.comb += requantizer.thresholds_i.eq(settings["thresholds"])
         if not self._config.table:
             return requantizer.code_o, requantizer.valid_o, requantizer.tag_o
         m.submodules.table = table = memory.Memory(

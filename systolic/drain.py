@@ -26,6 +26,8 @@ class Drain(wiring.Component):
         Columns.
     intervals : sequence of int
         Cycles of a slot where results have 1, 2, ... digits.
+    threshold_intervals : sequence of int
+        Likewise, where they come from a search among thresholds; empty if there is none.
     wait_cycles : int
         Cycles before the first and after the last slot.
 
@@ -34,7 +36,7 @@ class Drain(wiring.Component):
     instruction_i : ``In(64)``
         Instruction.
     output_en_i : ``In(1)``
-        It is an OUTPUT: take its number of digits.
+        It is an OUTPUT: take its number of digits, and whether there are thresholds.
     start_i : ``In(1)``
         It is a DRAIN: start.
     will_be_busy_o : ``Out(1)``
@@ -54,9 +56,16 @@ class Drain(wiring.Component):
     """
 
     def __init__(
-        self, *, addr_bits: int, cols: int, intervals: Sequence[int], wait_cycles: int
+        self,
+        *,
+        addr_bits: int,
+        cols: int,
+        intervals: Sequence[int],
+        wait_cycles: int,
+        threshold_intervals: Sequence[int] = (),
     ) -> None:
         self._intervals = tuple(intervals)
+        self._threshold_intervals = tuple(threshold_intervals)
         self._wait_cycles = wait_cycles
         super().__init__(
             {
@@ -82,7 +91,8 @@ class Drain(wiring.Component):
         m = Module()
         pause = self._build_pause(m)
         # Its sign says that it is over: N cycles are N - 2 down to -1.
-        timer = Signal(range(-1, max(*self._intervals, self._wait_cycles) - 1))
+        longest = max(*self._intervals, *self._threshold_intervals, self._wait_cycles)
+        timer = Signal(range(-1, longest - 1))
         is_over = timer[-1]
         slot_ends, is_last = Signal(), Signal()
         m.d.comb += self.will_be_busy_o.eq(1)
@@ -110,12 +120,19 @@ class Drain(wiring.Component):
 
     def _build_pause(self, m: Module) -> Value:
         """Cycles of a slot but two, as the last OUTPUT had it."""
-        if len(set(self._intervals)) == 1:
+        if len({*self._intervals, *self._threshold_intervals}) == 1:
             return Const(self._intervals[0] - 2)
         digits = Signal(range(len(self._intervals)))
         with m.If(self.output_en_i):
             m.d.sync += digits.eq(self._field("digits", Output.LAYOUT))
-        return Array(Const(interval - 2) for interval in self._intervals)[digits]
+        pause = Array(Const(interval - 2) for interval in self._intervals)[digits]
+        if not self._threshold_intervals:
+            return pause
+        thresholds = Signal()
+        with m.If(self.output_en_i):
+            m.d.sync += thresholds.eq(self._field("thresholds", Output.LAYOUT))
+        searching = Array(Const(interval - 2) for interval in self._threshold_intervals)[digits]
+        return Mux(thresholds, searching, pause)
 
     def _build_counters(self, m: Module, slot_ends: Signal, is_last: Signal) -> None:
         half = Signal()

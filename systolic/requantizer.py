@@ -8,6 +8,8 @@ from amaranth.lib.wiring import In, Out
 
 from systolic.multiplier import DspMultiplier, FabricMultiplier, delayed
 from systolic.spec.rounding import MULTIPLIER_BITS, ROUND_BITS, Rounding
+from systolic.spec.thresholds import BIAS_BITS, ENTRY_BITS
+from systolic.threshold_search import ThresholdSearch
 
 __all__ = ["Requantizer"]
 
@@ -29,6 +31,11 @@ class Requantizer(wiring.Component):
 
     where ``round`` is ``requantize_hardware``. Nothing is resolved by sign: two's complement runs
     through to the code, and the rounding constant takes the accumulator's sign.
+
+    Where there are thresholds, a code may come from a search among them instead, which takes the
+    bias's adder for its comparisons and a slot of ``2 * threshold_bits - 1`` cycles at least. Its
+    result is valid :attr:`threshold_latency` cycles after the last slot's cycle 0; zero and clamp
+    have to be 0, so that the multiplier's way gives 0.
 
     A slot starts with ``valid_i`` in its cycle 0 and takes at least ``cycles`` cycles. Per-channel
     inputs are sampled where they are needed and must hold for ``cycles`` cycles, counted from
@@ -53,6 +60,9 @@ class Requantizer(wiring.Component):
         rows.
     roundings : collection of str
         Which of "tflite" and "onnx" are wanted; ``onnx_i`` chooses if both are.
+    threshold_bits : int
+        Bits of a code found among thresholds, up to 4; 0 if there are none, and then none of the
+        ports for them.
 
     Members
     -------
@@ -65,7 +75,8 @@ class Requantizer(wiring.Component):
     tag_i : ``In(1)``
         What goes with the value, in cycle 0 of its last part; low else.
     bias_i : ``In(signed(32))``, in fabric ``In(signed(max(acc_bits, 18)))``
-        Bias, from cycle :attr:`bias_offset`; needed with the last part only.
+        Bias, from cycle :attr:`bias_offset`; needed with the last part only. With thresholds always
+        32 bits: the bias, or the entry of the node asked for in the cycle before.
     multiplier_i : ``In(64)``, in fabric ``In(48)``
         Multiplier, from cycle :attr:`multiplier_offset`; needed with the last part only.
     round_i : ``In(16)``
@@ -76,6 +87,10 @@ class Requantizer(wiring.Component):
         Code of zero.
     lo_i, hi_i : ``In(8)``
         Clamp, in codes.
+    thresholds_i : ``In(1)``
+        Codes of this layer come from thresholds; static.
+    node_o : ``Out(threshold_bits)``
+        Then, node whose entry is needed in the next cycle; else 0.
     code_o : ``Out(8)``
         Result.
     valid_o : ``Out(1)``
@@ -97,6 +112,7 @@ class Requantizer(wiring.Component):
         cycles: int,
         style: str,
         roundings: Collection[str],
+        threshold_bits: int = 0,
     ) -> None:
         if not 16 <= acc_bits <= 32:
             raise ValueError(f"acc_bits must be in 16..32, not {acc_bits}")
@@ -113,11 +129,16 @@ class Requantizer(wiring.Component):
         self._roundings = {Rounding(name) for name in roundings}
         if not self._roundings:
             raise ValueError("roundings must not be empty")
+        if not 0 <= threshold_bits <= 4:
+            raise ValueError(f"threshold_bits must be in 0..4, not {threshold_bits}")
         self._weight_bits = weight_bits
+        self._threshold_bits = threshold_bits
         # DSP blocks are as wide as they are: a narrower product would not even pack as well. In
         # fabric 18 bits: a signed limb wants two at least.
         value_bits = 32 if style == "dsp" else max(acc_bits, 18)
         self._multiplier = STYLES[style](acc_bits=value_bits, cycles=cycles)
+        bias = signed(ENTRY_BITS if threshold_bits else value_bits)
+        thresholds = {"thresholds_i": In(1), "node_o": Out(threshold_bits)}
         super().__init__(
             {
                 "acc_i": In(signed(acc_bits)),
@@ -125,13 +146,14 @@ class Requantizer(wiring.Component):
                 "first_i": In(1),
                 "last_i": In(1),
                 "tag_i": In(1),
-                "bias_i": In(signed(value_bits)),
+                "bias_i": In(bias),
                 "multiplier_i": In(len(self._multiplier.multiplier_i)),
                 "round_i": In(ROUND_BITS),
                 "onnx_i": In(1),
                 "zero_i": In(CODE_BITS),
                 "lo_i": In(CODE_BITS),
                 "hi_i": In(CODE_BITS),
+                **(thresholds if threshold_bits else {}),
                 "code_o": Out(CODE_BITS),
                 "valid_o": Out(1),
                 "tag_o": Out(1),
@@ -143,6 +165,11 @@ class Requantizer(wiring.Component):
         """Cycles from a last slot's ``valid_i`` to ``valid_o``."""
         # parts, bias, product, ties, zero point, clamp
         return 2 + self._multiplier.LATENCY + self._can_onnx + 2
+
+    @property
+    def threshold_latency(self) -> int:
+        """Cycles from a last slot's ``valid_i`` to ``valid_o`` where there are thresholds."""
+        return 2 * self._threshold_bits + 1
 
     @property
     def bias_offset(self) -> int:
@@ -165,7 +192,7 @@ class Requantizer(wiring.Component):
         is_onnx = self._is_onnx()
 
         # Cycle 0: join parts. The multiplexer behind the adder costs no logic cells of its own.
-        joined, value = Signal.like(self.acc_i), Signal.like(self.bias_i)
+        joined, value = Signal.like(self.acc_i), Signal.like(self._multiplier.a_i)
         with m.If(self.valid_i):
             shifted = joined << self._weight_bits
             # Parts of one bit are -1 or 0: only subtracted can they add to the first, the sign.
@@ -173,7 +200,7 @@ class Requantizer(wiring.Component):
             m.d.sync += joined.eq(Mux(self.first_i, self.acc_i, total))
 
         # Cycle 1: the bias, once for all parts.
-        m.d.sync += value.eq(joined + self.bias_i)
+        m.d.sync += value.eq(joined + self._bias())
 
         # Then the rounding constant takes the sign. The sum is R, or R - 1 with the carry that
         # tells 0 from the rest; inverted, R - 1 is -R.
@@ -182,7 +209,8 @@ class Requantizer(wiring.Component):
         adjusted = Signal(ROUND_BITS + 1)
         constant = Signal(ROUND_BITS + 1)
         m.d.comb += adjusted.eq(self.round_i + sign)
-        with m.If(self._build_strobes(m)):
+        valid, tag = self._results(m)
+        with m.If(self._build_strobes(m, valid, tag)):
             m.d.sync += constant.eq(adjusted ^ Cat(sign, Const(1, 1)))
         with m.If(is_onnx):
             m.d.sync += constant.eq(0)
@@ -192,16 +220,56 @@ class Requantizer(wiring.Component):
             multiplier.multiplier_i.eq(self.multiplier_i),
             multiplier.constant_i.eq(constant),
         ]
-        self._build_output(m, is_onnx)
+        searched = self._build_search(m, value[-1]) if self._threshold_bits else None
+        self._build_output(m, is_onnx, searched)
         return m
 
-    def _build_strobes(self, m: Module) -> Value:
+    def _bias(self) -> Value:
+        """What is added to a value."""
+        if not self._threshold_bits:
+            return self.bias_i
+        width = len(self._multiplier.a_i)
+        if width <= BIAS_BITS:
+            return self.bias_i[:width].as_signed()
+        # The entry of a node has a flag above its bias.
+        sign = Mux(self.thresholds_i, self.bias_i[BIAS_BITS - 1], self.bias_i[-1])
+        return Cat(self.bias_i[:BIAS_BITS], sign).as_signed()
+
+    def _results(self, m: Module) -> tuple[Signal, Signal]:
+        """Strobe and tag of what the multiplier gives; those that leave, if they are no others."""
+        if not self._threshold_bits:
+            return self.valid_o, self.tag_o
+        valid, tag = Signal(), Signal()
+        line, tags = Signal(self.threshold_latency), Signal(self.threshold_latency)
+        m.d.sync += [
+            line.eq(Cat(self.valid_i & self.last_i, line)),
+            tags.eq(Cat(self.tag_i, tags)),
+        ]
+        m.d.comb += [
+            self.valid_o.eq(Mux(self.thresholds_i, line[-1], valid)),
+            self.tag_o.eq(Mux(self.thresholds_i, tags[-1], tag)),
+        ]
+        return valid, tag
+
+    def _build_search(self, m: Module, is_negative: Value) -> Value:
+        """Code of the search among thresholds, 0 in layers without."""
+        m.submodules.search = search = ThresholdSearch(bits=self._threshold_bits)
+        is_used = self.thresholds_i.replicate(self._threshold_bits)
+        m.d.comb += [
+            search.start_i.eq(self.valid_i & self.last_i),
+            search.is_negative_i.eq(is_negative),
+            search.is_inverted_i.eq(delayed(m, "is_inverted", self.bias_i[-1], 1)),
+            self.node_o.eq(search.node_o & is_used),
+        ]
+        return search.code_o & is_used
+
+    def _build_strobes(self, m: Module, valid: Signal, tag_out: Signal) -> Value:
         """Last part's strobe and its tag; gives whether to load the rounding constant."""
         multiplier, is_last = self._multiplier, self.valid_i & self.last_i
         if not self._is_slow:
             strobe, tags = Signal(self.latency), Signal(self.latency, reset_less=True)
             m.d.sync += [strobe.eq(Cat(is_last, strobe)), tags.eq(Cat(self.tag_i, tags))]
-            m.d.comb += [self.valid_o.eq(strobe[-1]), self.tag_o.eq(tags[-1])]
+            m.d.comb += [valid.eq(strobe[-1]), tag_out.eq(tags[-1])]
             if isinstance(multiplier, FabricMultiplier):
                 m.d.comb += multiplier.start_i.eq(strobe[0])
             return Const(1, 1)
@@ -209,13 +277,13 @@ class Requantizer(wiring.Component):
         strobe, tag = Signal(self._constant_cycle), Signal()
         ends = Signal(self.latency - 1 - multiplier.END_OFFSET)
         m.d.sync += [strobe.eq(Cat(is_last, strobe)), ends.eq(Cat(multiplier.end_o, ends))]
-        m.d.comb += [multiplier.start_i.eq(strobe[0]), self.valid_o.eq(ends[-1])]
+        m.d.comb += [multiplier.start_i.eq(strobe[0]), valid.eq(ends[-1])]
         # A tag waits in one register, and from the multiplier's last cycle on in another: no sooner
         # than then comes the next one.
         with m.If(is_last):
             m.d.sync += tag.eq(self.tag_i)
         with m.If(multiplier.end_o):
-            m.d.sync += self.tag_o.eq(tag)
+            m.d.sync += tag_out.eq(tag)
         return strobe[-1]
 
     @property
@@ -237,8 +305,8 @@ class Requantizer(wiring.Component):
             return self.onnx_i
         return Const(self._can_onnx, 1)
 
-    def _build_output(self, m: Module, is_onnx: Value) -> None:
-        """Round to even if asked to, add the zero point, clamp."""
+    def _build_output(self, m: Module, is_onnx: Value, searched: Value | None) -> None:
+        """Round to even if asked to, add the zero point, clamp; or take what was searched."""
         result = self._multiplier.result_o
         # The lowest bits decide, unless the others differ from the sign.
         narrow, rest = result[: CODE_BITS + 1].as_signed(), result[CODE_BITS:]
@@ -274,7 +342,8 @@ class Requantizer(wiring.Component):
             is_high.eq(too_high | ~inverted[-2] | reaches),
         ]
         clamped = Mux(is_high, self.hi_i, ~inverted[:CODE_BITS])
-        m.d.sync += self.code_o.eq(Mux(is_low, self.lo_i, clamped))
+        code = Mux(is_low, self.lo_i, clamped)
+        m.d.sync += self.code_o.eq(code if searched is None else code | searched)
 
     def _differs_from_tie(self, result: Value, fraction: Value) -> Value:
         """Two bits, both 0 if float32 takes the fraction for one half."""

@@ -53,7 +53,7 @@ class Sequencer(wiring.Component):
     offset_en_o, table_en_o : ``Out(1)``
         Write ``unit_o`` into the offset or lookup table.
     parameter_en_o : ``Out(parameter_words)``
-        Write that word of a channel's parameters.
+        Write that word of a channel's parameters, or of an entry among thresholds.
     output_en_o : ``Out(1)``
         The instruction is an OUTPUT: take its fields.
     drain_start_o : ``Out(1)``
@@ -260,6 +260,15 @@ class Sequencer(wiring.Component):
                     self.entry_o.eq(chunk[-1]),
                 ]
                 m.d.sync += chunk.eq(chunk.rotate_left(1))
+            if self._config.threshold_bits:
+                with m.Elif(self.flags_i == LoadTarget.THRESHOLDS):
+                    # An entry is as long as a bias, the first of the parameters.
+                    m.d.comb += [
+                        self.parameter_en_o.eq(chunk),
+                        word_done.eq(1),
+                        self.entry_o.eq(chunk[self._config.threshold_words - 1]),
+                    ]
+                    m.d.sync += chunk.eq(Mux(self.entry_o, 1, chunk.rotate_left(1)))
             with m.Else():
                 m.d.comb += [
                     self.offset_en_o.eq(self.flags_i == LoadTarget.OFFSETS),

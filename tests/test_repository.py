@@ -38,7 +38,7 @@ MAX_FUNCTION_LINES = 60
 CONFIGS = (
     ArrayConfig(),
     ArrayConfig(rows=4, cols=8, digit_bits=1, skew="registers", onnx=False, table=False),
-    ArrayConfig(diagonal=True),
+    ArrayConfig(diagonal=True, threshold_bits=2),
     ArrayConfig(multiplier="fabric", requantize_cycles=8, pe_cols=2),
 )
 

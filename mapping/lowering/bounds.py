@@ -74,21 +74,50 @@ def prove_bounds(
     part_low = np.zeros((parts, len(bias)), np.int64)
     part_high = np.zeros((parts, len(bias)), np.int64)
     for operand, (code_low, code_high) in zip(operands, ranges, strict=True):
-        positive = np.maximum(operand.weights, 0).sum(axis=(0, 1))
-        negative = np.minimum(operand.weights, 0).sum(axis=(0, 1))
-        low += positive * code_low + negative * code_high
-        high += positive * code_high + negative * code_low
+        negative, positive = _sums(operand)
+        if operand.computed is None:
+            low += positive * code_low + negative * code_high
+            high += positive * code_high + negative * code_low
+        else:
+            added = operand.computed.bounds((code_low, code_high))
+            low, high = low + added[0], high + added[1]
         least += negative * code_high
         most += positive * code_high
-        split = split_parts(operand.weights, parts, config.weight_bits)
-        part_low += np.minimum(split, 0).sum(axis=(1, 2)) * code_high
-        part_high += np.maximum(split, 0).sum(axis=(1, 2)) * code_high
+        part_negative, part_positive = _part_sums(operand, parts, config.weight_bits)
+        part_low += part_negative * code_high
+        part_high += part_positive * code_high
     for part in range(parts):
         what = "the accumulator" if parts == 1 else f"the accumulator of weight part {part}"
         _check(name, part_low[part], part_high[part], config.acc_bits, what)
     _check(name, least, most, config.acc_bits, "the sum of all weight parts")
     _check(name, low, high, config.acc_bits, "the sum with bias")
     return Bounds(low, high)
+
+
+def _sums(operand: Operand) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Sum of the negative and of the positive weights of each channel; at worst, if computed."""
+    computed, weights = operand.computed, operand.weights
+    if computed is not None:
+        ends = (min(computed.low, 0), max(computed.high, 0))
+        negative, positive = (np.full(weights.shape[2], end * computed.depth) for end in ends)
+        return negative, positive
+    return np.minimum(weights, 0).sum(axis=(0, 1)), np.maximum(weights, 0).sum(axis=(0, 1))
+
+
+def _part_sums(
+    operand: Operand, parts: int, weight_bits: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """As :func:`_sums` for each part, shape (parts, channels)."""
+    computed, weights = operand.computed, operand.weights
+    if computed is not None:
+        split = split_parts(np.arange(computed.low, computed.high + 1), parts, weight_bits)
+        ends = (np.minimum(split.min(axis=1), 0), np.maximum(split.max(axis=1), 0))
+        negative, positive = (
+            np.repeat(end[:, None] * computed.depth, weights.shape[2], axis=1) for end in ends
+        )
+        return negative, positive
+    split = split_parts(weights, parts, weight_bits)
+    return np.minimum(split, 0).sum(axis=(1, 2)), np.maximum(split, 0).sum(axis=(1, 2))
 
 
 def _check(

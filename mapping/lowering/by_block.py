@@ -13,10 +13,10 @@ part: they hold anything, before and after, and nobody looks at them.
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from mapping.lowering.lower import LoweredLayer, Requantization
+from mapping.lowering.lower import LoweredLayer
 from mapping.lowering.operand import Operand
+from mapping.lowering.requantization import Requantization
 from systolic.spec.config import ArrayConfig
 
 
@@ -33,15 +33,18 @@ def by_block(layer: LoweredLayer, config: ArrayConfig) -> LoweredLayer | None:
     Returns
     -------
     LoweredLayer or None
-        None if there is one block only, if channels differ in weights or requantization, if
-        pixels of the result and of an operand do not follow each other alike, or if rows without a
-        channel might overflow an accumulator.
+        None if there is one block only, if it is stored in weight form, if channels differ in
+        weights or requantization or have thresholds, if pixels of the result and of an operand do
+        not follow each other alike, or if rows without a channel might overflow an accumulator.
     """
     height, width, channels = layer.out_shape
     blocks = -(-channels // config.rows)
-    if blocks < 2 or layer.is_flat or layer.epilogue.pool is not None:
+    if blocks < 2 or layer.is_flat or layer.epilogue.pool is not None or layer.is_weights:
         return None
-    if not (_is_uniform(layer.requantization) and all(map(_is_alike, layer.operands))):
+    requantization = layer.requantization
+    if not (isinstance(requantization, Requantization) and requantization.is_uniform):
+        return None
+    if not all(map(_is_alike, layer.operands)):
         return None
     if channels % config.rows and not _holds_anything(layer, config):
         return None
@@ -52,19 +55,9 @@ def by_block(layer: LoweredLayer, config: ArrayConfig) -> LoweredLayer | None:
         operands=tuple(_operand(operand, blocks, config.rows) for operand in layer.operands),
         grid=(layer.grid[0], layer.grid[1] * blocks),
         out_shape=(height, width * blocks, config.rows),
-        requantization=_first_channels(layer.requantization, config.rows),
+        requantization=requantization.first(config.rows),
         is_by_block=True,
     )
-
-
-def _is_uniform(requantization: Requantization) -> bool:
-    """Whether all channels are requantized alike."""
-
-    def is_same(values: NDArray[np.int64]) -> bool:
-        return bool(np.all(values == values[0]))
-
-    fields = (requantization.bias, requantization.multiplier, requantization.round_constant)
-    return all(map(is_same, fields))
 
 
 def _is_alike(operand: Operand) -> bool:
@@ -97,13 +90,4 @@ def _operand(operand: Operand, blocks: int, rows: int) -> Operand:
         groups=rows,
         stride=(operand.stride[0], 1),
         row_pixels=operand.row_pixels * blocks,
-    )
-
-
-def _first_channels(requantization: Requantization, count: int) -> Requantization:
-    return replace(
-        requantization,
-        bias=requantization.bias[:count],
-        multiplier=requantization.multiplier[:count],
-        round_constant=requantization.round_constant[:count],
     )

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from mapping.errors import UnsupportedError
 from mapping.graph import Graph
 from mapping.lowering.view import element_of, is_same_storage, keeps_channels, skip_reshapes
+from mapping.lowering.weight_form import is_written_by_host, weight_codes
+from mapping.lowering.weight_nodes import AsWeights, WeightFormMatMul
 from mapping.lowering.weights import identity_parts, node_parts
 from mapping.ops import (
     AccType,
@@ -49,6 +51,9 @@ class Epilogue:
         Type of the result.
     pool : MaxPool2d or None
         Window that the drain takes the maximum of.
+    filler : int or None
+        If the result is stored in weight form, a code that stands for 0 before the table: that of
+        rows without a channel.
     """
 
     lo: int
@@ -56,6 +61,7 @@ class Epilogue:
     element: ActType
     table: NDArray[np.int64] | None = None
     pool: MaxPool2d | None = None
+    filler: int | None = None
 
     @property
     def code_range(self) -> tuple[int, int]:
@@ -76,6 +82,23 @@ class Epilogue:
         if self.table is None:
             return replace(self, table=table, element=element)
         return replace(self, table=table[self.table], element=element)
+
+    def then_weights(self, node: AsWeights) -> "Epilogue | None":
+        """Epilogue that ends in weight form; None if that takes a layer of its own.
+
+        So it does behind a max-pool, as weights do not rise with codes, and if there is no code
+        for rows without a channel.
+        """
+        zero = self.element.zero_point - self.element.q_min
+        codes = np.arange(self.lo, self.hi + 1)
+        fillers = np.flatnonzero((codes if self.table is None else self.table[codes]) == zero)
+        if self.pool is not None or not len(fillers):
+            return None
+        filled = replace(self, filler=self.lo + int(fillers[0]))
+        table = weight_codes(node, self.element)
+        if self.table is None and np.array_equal(table[codes], codes):
+            return filled
+        return filled.then_table(table, ActType(node.weight_bits, signed=True))
 
 
 @dataclass(frozen=True)
@@ -124,8 +147,8 @@ def fuse(graph: Graph, config: ArrayConfig) -> tuple[FusedLayer, ...]:
 
 
 def stored_values(graph: Graph, layers: tuple[FusedLayer, ...]) -> frozenset[int]:
-    """Node ids that have memory: the inputs and the layers' results."""
-    return frozenset((*graph.input_ids, *(layer.output for layer in layers)))
+    """Node ids that have memory: inputs, constants and the layers' results."""
+    return frozenset((*graph.input_ids, *graph.constant_ids, *(layer.output for layer in layers)))
 
 
 class _Fuser:
@@ -167,7 +190,10 @@ class _Fuser:
         return frozenset(needed)
 
     def _find_materialised(self) -> frozenset[int]:
-        """Movements that need memory: outputs, and reshapes that not every reader can follow."""
+        """Movements that need memory: some reshapes, and what is an output or read as a whole.
+
+        A reshape is followed by those who read a vector or reshape it again.
+        """
         found: frozenset[int] = frozenset()
         for node_id, node in self.graph.order():
             if not isinstance(node, Reshape) or is_same_storage(self.graph, node_id, found):
@@ -176,8 +202,9 @@ class _Fuser:
             readers = [self.graph.nodes[user] for user in self.users[node_id]]
             if not all(isinstance(reader, followers) for reader in readers):
                 found |= {node_id}
-        for output in self.outputs:
-            base = skip_reshapes(self.graph, output, found)
+        whole = [node.inputs[0] for node in self.graph.nodes if isinstance(node, WeightFormMatMul)]
+        for value in (*self.outputs, *whole):
+            base = skip_reshapes(self.graph, value, found)
             if isinstance(self.graph.nodes[base], Concat | Pad):
                 found |= {base}
         return found
@@ -192,7 +219,9 @@ class _Fuser:
             return FusedLayer((node.inputs[0], node_id), node.inputs[0], node, epilogue)
         if isinstance(node, AvgPool2d | GlobalAvgPool) or node_id in self.materialised:
             return FusedLayer((node_id,), node_id, None, self._whole_range(node_id))
-        if isinstance(node, MaxPool2d | Clamp | Lut):
+        if is_written_by_host(self.graph, node_id):
+            return None
+        if isinstance(node, MaxPool2d | Clamp | Lut | AsWeights):
             limit = self.config.acc_depth // identity_parts(self.config)
             before = self._whole_range(node.inputs[0])
             if isinstance(node, MaxPool2d):
@@ -243,6 +272,8 @@ class _Fuser:
                 if epilogue.pool is not None and np.any(np.diff(table) < 0):
                     return None
                 return epilogue.then_table(table, node.element)
+            case AsWeights():
+                return epilogue.then_weights(node)
             case MaxPool2d() if epilogue.pool is None and _is_worth_fusing(node, window_limit):
                 return replace(epilogue, pool=node)
             case _:

@@ -6,8 +6,9 @@ more; codes are unsigned, offsets are folded into the biases, and no accumulator
 With ``z`` the code of zero, ``sum(w * (q - zero_point)) + b = sum(w * u) + [b - z * sum(w)]``.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +18,17 @@ from mapping.graph import Graph
 from mapping.lowering.bounds import Bounds, prove_bounds
 from mapping.lowering.fuse import Epilogue, FusedLayer
 from mapping.lowering.operand import Operand, grid_taps
+from mapping.lowering.requantization import Requantization, ThresholdSearch
+from mapping.lowering.thresholds import lower_thresholds
 from mapping.lowering.view import element_of, image_shape, skip_reshapes, view_of
+from mapping.lowering.weight_form import computed_operands
+from mapping.lowering.weight_nodes import AsWeights, WeightFormMatMul
 from mapping.lowering.weights import node_parts
 from mapping.ops import (
     Add,
     AvgPool2d,
     Clamp,
+    Constant,
     Conv2d,
     GlobalAvgPool,
     Lut,
@@ -47,27 +53,6 @@ IDENTITY_MULTIPLIER = 1 << FRACTION_BITS
 
 
 @dataclass(frozen=True)
-class Requantization:
-    """What the requantizer does in a layer.
-
-    Parameters
-    ----------
-    bias, multiplier, round_constant : ndarray of int64, shape (channels,)
-        See :func:`systolic.spec.arithmetic.requantize_hardware`.
-    rounding : Rounding
-        Which form.
-    zero : int
-        Code added to the result before the clamp.
-    """
-
-    bias: NDArray[np.int64]
-    multiplier: NDArray[np.int64]
-    round_constant: NDArray[np.int64]
-    rounding: Rounding
-    zero: int
-
-
-@dataclass(frozen=True)
 class LoweredLayer:
     """One layer without its node kinds.
 
@@ -85,8 +70,8 @@ class LoweredLayer:
         Height, width and channels of what is stored.
     parts : int
         Passes per weight.
-    requantization : Requantization
-        Per channel, and rounding.
+    requantization : Requantization or ThresholdSearch
+        Per channel, and rounding. Channels beyond those of ``out_shape`` sum nothing.
     epilogue : Epilogue
         Clamp, table and pool.
     macs : int
@@ -102,10 +87,15 @@ class LoweredLayer:
     grid: tuple[int, int]
     out_shape: tuple[int, int, int]
     parts: int
-    requantization: Requantization
+    requantization: Requantization | ThresholdSearch
     epilogue: Epilogue
     macs: int
     is_by_block: bool = False
+
+    @property
+    def is_weights(self) -> bool:
+        """Whether the result is stored in weight form."""
+        return self.epilogue.filler is not None
 
     @property
     def is_flat(self) -> bool:
@@ -131,6 +121,13 @@ def lower(
         If a sum might leave the accumulator.
     """
     codes = {value: (0, element_of(graph, value).codes - 1) for value in graph.input_ids}
+    for value in graph.constant_ids:
+        constant = cast("Constant", graph.nodes[value])
+        ends = (constant.values.min(), constant.values.max())
+        codes[value] = (
+            int(ends[0]) - constant.element.q_min,
+            int(ends[1]) - constant.element.q_min,
+        )
     lowered: list[LoweredLayer] = []
     for layer in layers:
         name = layer_name(graph, layer)
@@ -140,8 +137,12 @@ def lower(
         parts = node_parts(graph.nodes[layer.anchor], config)
         bias = _folded_bias(graph, layer, operands)
         bounds = prove_bounds(name, operands, ranges, bias, parts, config)
-        lowered.append(_assemble(graph, layer, name, operands, parts, bias, bounds))
-        codes[layer.output] = layer.epilogue.code_range
+        requantization, epilogue = _requantized(
+            name, graph.nodes[layer.anchor], layer, operands[0], bias, bounds, config
+        )
+        whole = _assemble(graph, layer, name, operands, parts, requantization, epilogue)
+        lowered.append(_filled_up(whole, config.rows))
+        codes[layer.output] = epilogue.code_range
     return tuple(lowered)
 
 
@@ -158,10 +159,6 @@ def _check_features(name: str, layer: FusedLayer, config: ArrayConfig) -> None:
         raise UnsupportedError(
             f"{name}: rounds as ONNX Runtime does, which needs a configuration with onnx=True"
         )
-    if isinstance(layer.requantize, RequantizeThresholds):
-        raise UnsupportedError(
-            f"{name}: requantizes by thresholds, which the requantizer cannot do yet"
-        )
     if layer.epilogue.table is not None and not config.table:
         raise UnsupportedError(
             f"{name}: uses a lookup table, which needs a configuration with table=True"
@@ -171,6 +168,8 @@ def _check_features(name: str, layer: FusedLayer, config: ArrayConfig) -> None:
 def _code_range(operand: Operand, codes: dict[int, tuple[int, int]]) -> tuple[int, int]:
     """Smallest and largest code an operand can show, its border of zeros included."""
     zero = operand.view.element.zero_point - operand.view.element.q_min
+    if operand.is_zeros:
+        return zero, zero
     ranges = [codes[piece.value] for piece in operand.view.pieces]
     return min(zero, *(low for low, _ in ranges)), max(zero, *(high for _, high in ranges))
 
@@ -196,6 +195,9 @@ def _operands(graph: Graph, layer: FusedLayer, stored: frozenset[int]) -> tuple[
             )
         case MatMul():
             return (_matmul_operand(graph, node, behind),)
+        case WeightFormMatMul():
+            view = view_of(graph, node.inputs[0], behind)
+            return computed_operands(graph, node, view, behind)
         case Add():
             return tuple(
                 _diagonal(graph, source, behind, weight)
@@ -208,7 +210,7 @@ def _operands(graph: Graph, layer: FusedLayer, stored: frozenset[int]) -> tuple[
             return (_diagonal(graph, node.inputs[0], behind, 1, (height, width)),)
         case Reshape():
             return (_reshape_operand(graph, node, behind),)
-        case MaxPool2d() | Clamp() | Lut():
+        case MaxPool2d() | Clamp() | Lut() | AsWeights():
             return (_diagonal(graph, node.inputs[0], behind, 1),)
         case _:  # Concat or Pad: a copy of the node itself, seen as a view
             return (_diagonal(graph, layer.anchor, behind, 1),)
@@ -268,6 +270,7 @@ def _folded_bias(
         bias += node.bias
     for operand in operands:
         element = operand.view.element
+        bias += 0 if operand.computed is None else operand.computed.bias
         bias -= (element.zero_point - element.q_min) * operand.weights.sum(axis=(0, 1))
     return bias
 
@@ -278,8 +281,8 @@ def _assemble(
     name: str,
     operands: tuple[Operand, ...],
     parts: int,
-    bias: NDArray[np.int64],
-    bounds: Bounds,
+    requantization: Requantization | ThresholdSearch,
+    epilogue: Epilogue,
 ) -> LoweredLayer:
     node = graph.nodes[layer.anchor]
     grid = image_shape(graph.types[layer.anchor].shape)[:2]
@@ -296,10 +299,50 @@ def _assemble(
         grid,
         image_shape(graph.types[layer.output].shape),
         parts,
-        _requantization(name, node, layer, operands[0], bias, bounds),
-        layer.epilogue,
+        requantization,
+        epilogue,
         graph.macs(layer.anchor),
     )
+
+
+def _requantized(
+    name: str,
+    anchor: Node,
+    layer: FusedLayer,
+    operand: Operand,
+    bias: NDArray[np.int64],
+    bounds: Bounds,
+    config: ArrayConfig,
+) -> tuple[Requantization | ThresholdSearch, Epilogue]:
+    """What the requantizer does for the sums that can occur, and what follows it."""
+    if isinstance(layer.requantize, RequantizeThresholds):
+        node, epilogue = layer.requantize, layer.epilogue
+        if epilogue.filler is not None:
+            raise UnsupportedError(
+                f"{name}: thresholds cannot give a computed factor: requantize it by a scale"
+            )
+        return lower_thresholds(name, node, epilogue, bias, bounds, config)
+    return _requantization(name, anchor, layer, operand, bias, bounds), layer.epilogue
+
+
+def _filled_up(layer: LoweredLayer, rows: int) -> LoweredLayer:
+    """The layer; if its result is stored in weight form, with zeros in rows without a channel."""
+    filler, given = layer.epilogue.filler, layer.requantization
+    count = -len(given.bias) % rows
+    if filler is None or not count:
+        return layer
+    assert isinstance(given, Requantization)  # thresholds have been refused
+
+    def fill(values: NDArray[np.int64], value: int) -> NDArray[np.int64]:
+        return np.append(values, np.full(count, value))
+
+    requantization = replace(
+        given,
+        bias=fill(given.bias, filler - given.zero),
+        multiplier=fill(given.multiplier, IDENTITY_MULTIPLIER),
+        round_constant=fill(given.round_constant, 0),
+    )
+    return replace(layer, requantization=requantization)
 
 
 def _requantization(

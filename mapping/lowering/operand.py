@@ -19,6 +19,49 @@ NO_PADDING: Final = Padding()
 
 
 @dataclass(frozen=True)
+class ComputedWeights:
+    """Weights that the program itself has stored; see :mod:`mapping.lowering.weight_form`.
+
+    Parameters
+    ----------
+    values : tuple of int
+        Node ids of the stored tensors, one for each part.
+    depth : int
+        Rows that count.
+    low, high : int
+        Smallest and largest weight.
+    zero : int
+        Code of zero of the activations, ``z``.
+    is_offset : bool
+        Whether this is the operand that makes up for ``z``: it holds complements, and every output
+        pixel multiplies them by the same pixel of zeros.
+    """
+
+    values: tuple[int, ...]
+    depth: int
+    low: int
+    high: int
+    zero: int
+    is_offset: bool = False
+
+    @property
+    def bias(self) -> int:
+        """What has to be added for each column."""
+        return self.zero * self.depth if self.is_offset else 0
+
+    def bounds(self, codes: tuple[int, int]) -> tuple[int, int]:
+        """Smallest and largest sum that this adds, together with the other operand.
+
+        ``sum(z * ~w) = -z * depth - sum(z * w)``, whose second part is counted with the
+        activations: together they are ``(u - z) * w``.
+        """
+        if self.is_offset:
+            return -self.zero * self.depth, -self.zero * self.depth
+        ends = [(u - self.zero) * weight for u in codes for weight in (self.low, self.high)]
+        return self.depth * min(ends), self.depth * max(ends)
+
+
+@dataclass(frozen=True)
 class Operand:
     """One input of a layer.
 
@@ -29,7 +72,7 @@ class Operand:
     taps : ndarray of int64, shape (taps, 2)
         Vertical and horizontal distance of each tap; negative ones reach into the border.
     weights : ndarray of int64, shape (taps, in_channels / groups, out_channels)
-        Weights of each tap.
+        Weights of each tap; of computed ones only the shape counts.
     groups : int
         As in :class:`mapping.ops.Conv2d`.
     stride : tuple of int
@@ -44,6 +87,8 @@ class Operand:
         Height and width of the regular grid that the taps form, if they do.
     dilation : tuple of int
         Its steps.
+    computed : ComputedWeights or None
+        Where weights are that are not constant.
     """
 
     view: View
@@ -55,11 +100,19 @@ class Operand:
     is_flat: bool = False
     kernel: tuple[int, int] | None = None
     dilation: tuple[int, int] = (1, 1)
+    computed: ComputedWeights | None = None
+
+    @property
+    def is_zeros(self) -> bool:
+        """Whether only a pixel of zeros is read, whatever the output pixel."""
+        return self.computed is not None and self.computed.is_offset
 
     def origin(
         self, y: NDArray[np.int64], x: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The view's pixel that tap (0, 0) of each output pixel (y, x) reads."""
+        if self.is_zeros:
+            return np.zeros_like(y), np.zeros_like(x)
         if self.row_pixels:
             return np.divmod(y * self.row_pixels + x, self.view.width)
         return y * self.stride[0], x * self.stride[1]

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mapping.errors import UnsupportedError
+from mapping.lowering.weight_nodes import WeightFormMatMul
 from mapping.ops import Add, Node, Weighted
 from systolic.spec.config import ArrayConfig
 
@@ -61,6 +62,8 @@ def node_parts(node: Node, config: ArrayConfig) -> int:
     """Parts of a layer's weights, given the node that the array works on."""
     if isinstance(node, Weighted):
         return parts_needed(int(node.weights.min()), int(node.weights.max()), config)
+    if isinstance(node, WeightFormMatMul):
+        return node.parts
     if isinstance(node, Add):
         return parts_needed(min(node.weights), max(node.weights), config)
     return identity_parts(config)

@@ -4,7 +4,7 @@
 """
 
 from mapping.ops.movement import Concat, Pad, Reshape
-from mapping.ops.node import Input, Node
+from mapping.ops.node import Constant, Input, Node
 from mapping.ops.pointwise import (
     Clamp,
     Lut,
@@ -16,7 +16,7 @@ from mapping.ops.pointwise import (
 from mapping.ops.pooling import AvgPool2d, GlobalAvgPool, MaxPool2d
 from mapping.ops.thresholds import RequantizeThresholds
 from mapping.ops.types import AccType, ActType, ElementType, GraphError, TensorType
-from mapping.ops.weighted import Add, Conv2d, MatMul, Weighted
+from mapping.ops.weighted import Add, Conv2d, DynamicMatMul, MatMul, Weighted
 from mapping.ops.window import Padding
 
 __all__ = [
@@ -26,7 +26,9 @@ __all__ = [
     "AvgPool2d",
     "Clamp",
     "Concat",
+    "Constant",
     "Conv2d",
+    "DynamicMatMul",
     "ElementType",
     "GlobalAvgPool",
     "GraphError",

@@ -1,4 +1,4 @@
-"""The base of all nodes, the input node, and the checks they share.
+"""The base of all nodes, those that nothing is computed from, and the checks they share.
 
 A node names its inputs by their position in the graph. Parameters are checked when a node is born,
 its inputs' types when a :class:`mapping.graph.Graph` holds it.
@@ -116,3 +116,32 @@ class Input(Node):
         """Give the declared type."""
         self.activations(self.type)
         return self.type
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Constant(Node):
+    """Activations that are part of the program, the same for every image.
+
+    Parameters
+    ----------
+    values : ndarray of int16, shape (height, width, channels) or (features,)
+        Values q of the element's type.
+    element : ActType
+        Type of the activations.
+    """
+
+    KIND: ClassVar[str] = "constant"
+    ARITY: ClassVar[int] = 0
+
+    inputs: tuple[int, ...] = ()
+    values: NDArray[np.int16]
+    element: ActType
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        axes = np.ndim(self.values)
+        self.freeze("values", np.int16, axes, self.element.q_min, self.element.q_max)
+
+    def output_type(self, types: tuple[TensorType, ...]) -> TensorType:
+        """Give the values' shape with the declared element."""
+        return TensorType(self.values.shape, self.element)

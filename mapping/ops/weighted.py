@@ -1,4 +1,4 @@
-"""Nodes with weights: convolution, matmul and the weighted sum of two tensors.
+"""Nodes that multiply: convolution, matmuls and the weighted sum of two tensors.
 
 They yield accumulators (32-bit sums), which a :class:`mapping.ops.Requantize` turns into
 activations. Zero points are taken off before the product, so a border of zero points adds nothing.
@@ -182,3 +182,31 @@ class Add(Node):
                 f"needs inputs of one shape, not {types[0].shape} and {types[1].shape}"
             )
         return TensorType(types[0].shape, AccType())
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class DynamicMatMul(Node):
+    """Product of two computed tensors along their channels, as of queries and keys.
+
+    Every pixel of the first input meets every pixel of the second, in row-major order::
+
+        acc[.., n] = sum over k of (a[.., k] - zero_point_a) * (b[n, k] - zero_point_b)
+    """
+
+    KIND: ClassVar[str] = "dynamic_matmul"
+    ARITY: ClassVar[int] = 2
+
+    def output_type(self, types: tuple[TensorType, ...]) -> TensorType:
+        """Give one accumulator per pixel of the first input and pixel of the second."""
+        left, right = types
+        for tensor in types:
+            self.activations(tensor)
+        if left.channels != right.channels:
+            raise self.error(
+                f"needs inputs of as many channels, not {left.channels} and {right.channels}"
+            )
+        return TensorType((*left.shape[:-1], right.pixels), AccType())
+
+    def macs(self, types: tuple[TensorType, ...]) -> int:
+        """Count every element of the second input once per pixel of the first."""
+        return types[0].pixels * types[1].elements

@@ -23,7 +23,7 @@ Data = TypeVar("Data", bound=ProgramData)
 FORMAT: Final = FileFormat(
     kind="program",
     magic=b"SYSTPRG\n",
-    version=4,
+    version=5,
     remedy="compile again",
     data_name="image",
     data_max_bytes=64 << 20,

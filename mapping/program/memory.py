@@ -2,7 +2,8 @@
 
 from mapping.program.data import Part, ProgramData
 from systolic.spec.config import ArrayConfig
-from systolic.spec.isa import Diagonal, Instruction, Load, LoadTarget, Matmul
+from systolic.spec.isa import Diagonal, Instruction, Load, Matmul
+from systolic.spec.layout import load_words
 
 
 def layer_words(program: ProgramData) -> tuple[int, ...]:
@@ -42,10 +43,8 @@ def _constant(instruction: Instruction, config: ArrayConfig) -> tuple[int, int]:
             return instruction.weights, config.weight_words
         case Diagonal():
             return instruction.weights, config.weight_digits
-        case Load(target=LoadTarget.PARAMETERS):
-            return instruction.addr, instruction.count * config.parameter_words
         case Load():
-            return instruction.addr, -(-instruction.count // config.word_units)
+            return instruction.addr, load_words(instruction, config)
         case _:
             return -1, 0
 

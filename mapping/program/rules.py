@@ -23,6 +23,7 @@ from systolic.spec.isa import (
     Output,
     Store,
 )
+from systolic.spec.layout import load_words
 from systolic.spec.timing import Machine, action_cycles, advance
 
 ADDRESS_SPACE: Final = 1 << 16
@@ -60,7 +61,9 @@ class MachineRules:
         config = self._config
         self._offsets = np.full(OFFSET_DEPTH, -1, np.int64)
         self._lookup = np.zeros(OFFSET_DEPTH, bool)
+        # Both lie in one memory.
         self._parameters = np.zeros(OFFSET_DEPTH, bool)
+        self._thresholds = np.zeros(OFFSET_DEPTH, bool)
         self._accumulated = np.zeros((2, config.acc_depth), bool)
         # Digits under which each pixel of a block was drained; 0 before that.
         self._buffer = np.zeros((config.col_blocks, config.drain_pixels), np.int64)
@@ -127,18 +130,26 @@ class MachineRules:
     def _check_load(self, load: Load) -> None:
         config, entries = self._config, slice(load.start, load.start + load.count)
         self._check_entries("entry", load.start, load.count)
-        if load.target is LoadTarget.PARAMETERS:
-            self.check_readable(load.addr, load.count * config.parameter_words)
-            self._parameters[entries] = True
-            return
-        words = -(-load.count // config.word_units)
+        words = load_words(load, config)
         self.check_readable(load.addr, words)
-        if load.target is LoadTarget.TABLE:
-            _require(config.table, "needs a configuration with a lookup table")
-            self._lookup[entries] = True
-        else:
-            units = np.frombuffer(self._read(load.addr, words), "<u2")
-            self._offsets[entries] = units[: load.count]
+        match load.target:
+            case LoadTarget.PARAMETERS | LoadTarget.THRESHOLDS:
+                is_threshold = load.target is LoadTarget.THRESHOLDS
+                if is_threshold:
+                    self._check_has_thresholds()
+                self._parameters[entries], self._thresholds[entries] = (
+                    not is_threshold,
+                    is_threshold,
+                )
+            case LoadTarget.TABLE:
+                _require(config.table, "needs a configuration with a lookup table")
+                self._lookup[entries] = True
+            case LoadTarget.OFFSETS:
+                units = np.frombuffer(self._read(load.addr, words), "<u2")
+                self._offsets[entries] = units[: load.count]
+
+    def _check_has_thresholds(self) -> None:
+        _require(self._config.threshold_bits > 0, "needs a configuration with threshold_bits")
 
     def _check_selection(self, instruction: Instruction) -> None:
         """No weights may be on their way when other rows are to take the next ones."""
@@ -193,6 +204,10 @@ class MachineRules:
         _require(config.onnx or not output.onnx, "needs a configuration that rounds as ONNX does")
         _require(config.table or not output.table, "needs a configuration with a lookup table")
         _require(output.lo <= output.hi, "lo must not exceed hi")
+        if output.thresholds:
+            self._check_has_thresholds()
+            others = (output.onnx, output.zero, output.lo, output.hi)
+            _require(not any(others), "with thresholds, onnx, zero, lo and hi must be 0")
         self._check_digits(output.digits)
         self._output = output
 
@@ -223,15 +238,26 @@ class MachineRules:
         depth = drain.count * drain.window * drain.parts
         self._check_depth(depth)
         _require(self._accumulated[drain.half, :depth].all(), "drains accumulators never set")
-        self._check_entries("parameter", drain.start, drain.cols)
-        loaded = self._parameters[drain.start : drain.start + drain.cols]
-        _require(loaded.all(), "uses parameters never loaded")
+        if output.thresholds:
+            self._check_thresholds(drain)
+        else:
+            self._check_entries("parameter", drain.start, drain.cols)
+            loaded = self._parameters[drain.start : drain.start + drain.cols]
+            _require(loaded.all(), "uses parameters never loaded")
         if output.table:
-            used = self._lookup[output.lo : output.hi + 1]
+            top = (1 << config.threshold_bits) - 1 if output.thresholds else output.hi
+            used = self._lookup[output.lo : top + 1]
             _require(used.all(), "may look up table entries never loaded")
         first, last = drain.row // config.rows, (drain.row + drain.cols - 1) // config.rows
         self._buffer[first : last + 1, drain.pixel : end] = output.digits
         self._draining = drain.half
+
+    def _check_thresholds(self, drain: Drain) -> None:
+        channels = self._config.threshold_channels
+        end = drain.start + drain.cols
+        _require(end <= channels, f"uses thresholds of channel {end - 1} of {channels}")
+        loaded = self._thresholds.reshape(-1, channels)[1:, drain.start : end]
+        _require(loaded.all(), "uses thresholds never loaded")
 
     def _check_store(self, store: Store) -> None:
         config, used = self._config, 1 if store.repeat else store.count

@@ -96,7 +96,8 @@ class StoredTensor:
     """One tensor in the scratchpad: ``[pixel][channel block][digit]`` words, border included.
 
     Rows of pixels follow each other; what is to the right of one row is to the left of the next, so
-    that the wider of the two borders is enough for both.
+    that the wider of the two borders is enough for both. In weight form, a pixel is a column of
+    weights: words are ``[channel block][pixel][digit]``, codes two's complement.
 
     Parameters
     ----------
@@ -120,6 +121,9 @@ class StoredTensor:
         The code of the zero point.
     packing : Packing or None
         Only for inputs: what the host does before it writes.
+    is_weights : bool
+        Whether it lies in weight form, see :mod:`mapping.lowering.weight_form`; then ``bits`` are
+        the array's ``weight_bits`` and values are weights.
     """
 
     node: int
@@ -134,6 +138,7 @@ class StoredTensor:
     q_min: int
     zero: int
     packing: Packing | None = None
+    is_weights: bool = False
 
     @cached_property
     def pitch(self) -> int:
@@ -153,6 +158,14 @@ class StoredTensor:
     def pixel_words(self, config: ArrayConfig) -> int:
         """Words per pixel."""
         return self.blocks(config) * config.digits(self.bits)
+
+    def pixel_step(self, config: ArrayConfig) -> int:
+        """Words from a pixel to the next one."""
+        return config.digits(self.bits) if self.is_weights else self.pixel_words(config)
+
+    def block_step(self, config: ArrayConfig) -> int:
+        """Words from a channel block of a pixel to the next one."""
+        return config.digits(self.bits) * (self.pixels if self.is_weights else 1)
 
     def words(self, config: ArrayConfig) -> int:
         """Words of the whole tensor with its border."""
@@ -199,6 +212,12 @@ class StoredTensor:
         require(1 <= self.bits <= 8, f"bits must be 1..8, not {self.bits}")
         require(self.q_min in (0, -(1 << self.bits - 1)), f"q_min cannot be {self.q_min}")
         require(0 <= self.zero < 1 << self.bits, f"zero cannot be code {self.zero}")
+        if self.is_weights:
+            require(
+                self.bits == config.weight_bits and self.zero == 0 and self.packing is None,
+                f"in weight form it must have {config.weight_bits} bits, zeros of code 0 and no "
+                "packing",
+            )
         end = self.address + self.words(config)
         require(
             0 <= self.address and end <= config.scratchpad_words,
@@ -248,14 +267,31 @@ class StoredTensor:
         values = array.astype(np.int64).reshape(len(array), *image)
         if self.packing is not None:
             values = self.packing.gather(values, self.zero + self.q_min)
-        return [self._pack_one(image - self.q_min, config) for image in values]
+        return [self._pack_one(image, config) for image in values]
 
-    def _pack_one(self, codes: NDArray[np.int64], config: ArrayConfig) -> bytes:
-        region = np.full((self.pixels, self.channels), self.zero, np.int64)
-        region[self.image_pixels()] = codes
-        return pack_activations(region, self.bits, config)
+    def _pack_one(self, values: NDArray[np.int64], config: ArrayConfig) -> bytes:
+        codes = values & (1 << self.bits) - 1 if self.is_weights else values - self.q_min
+        # Beside the image all rows are zeros: products of computed tensors read them.
+        region = np.full((self.pixels, self.blocks(config) * config.rows), self.zero, np.int64)
+        region[self.image_pixels(), : self.channels] = codes
+        region[self.image_pixels(), self.channels :] = 0
+        data = pack_activations(region, self.bits, config)
+        return self._regrouped(data, (self.pixels, self.blocks(config)), config)
 
     def unpack(self, data: bytes, config: ArrayConfig) -> NDArray[np.int64]:
         """Values q of one image from the tensor's words, shape ``shape`` (border taken off)."""
-        codes = unpack_activations(data, self.channels, self.bits, config)
-        return (codes[self.image_pixels()] + self.q_min).reshape(self.shape)
+        data = self._regrouped(data, (self.blocks(config), self.pixels), config)
+        codes = unpack_activations(data, self.channels, self.bits, config)[self.image_pixels()]
+        if self.is_weights:
+            codes = (codes & (1 << self.bits) - 1) + self.q_min ^ self.q_min
+        else:
+            codes = codes + self.q_min
+        return codes.reshape(self.shape)
+
+    def _regrouped(self, data: bytes, groups: tuple[int, int], config: ArrayConfig) -> bytes:
+        """In weight form, words with pixels and channel blocks exchanged; else as they are."""
+        if not self.is_weights:
+            return data
+        length = config.digits(self.bits) * config.word_bytes
+        words = np.frombuffer(data, np.uint8).reshape(*groups, length)
+        return words.swapaxes(0, 1).tobytes()

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from mapping.graph import Graph
 from mapping.lowering.view import element_of
-from mapping.ops import Concat, Input, Node, Reshape, Weighted
+from mapping.ops import Concat, Constant, DynamicMatMul, Input, Node, Reshape, Weighted
 from mapping.ops.types import ACC_MAX
 from mapping.pruning.ranges import ChannelRange
 from mapping.pruning.taps import GroupedTaps
@@ -57,7 +57,7 @@ class _Rules:
 
     def __init__(self, graph: Graph, ranges: tuple[ChannelRange, ...]) -> None:
         self.graph = graph
-        whole = {*graph.outputs, *graph.input_ids}
+        whole = {*graph.outputs, *graph.input_ids, *graph.constant_ids}
         self.kept = [
             np.full(tensor.channels, node_id in whole) for node_id, tensor in enumerate(graph.types)
         ]
@@ -94,9 +94,16 @@ class _Rules:
             mask |= self.kept[operand]
         return [v for value in (node_id, *node.inputs) for v in self._keep(value, mask)]
 
-    @_apply.register
-    def _input(self, node: Input, node_id: int) -> list[int]:
+    @_apply.register(Input)
+    @_apply.register(Constant)
+    def _given(self, node: Node, node_id: int) -> list[int]:
         return []
+
+    @_apply.register
+    def _dynamic_matmul(self, node: DynamicMatMul, node_id: int) -> list[int]:
+        """A product of computed tensors may depend on all of both."""
+        values = dict.fromkeys((node_id, *node.inputs))
+        return [v for value in values for v in self._keep(value, np.ones(1, np.bool_))]
 
     @_apply.register
     def _weighted(self, node: Weighted, node_id: int) -> list[int]:

@@ -19,6 +19,8 @@ from mapping.ops import (
     Add,
     AvgPool2d,
     Concat,
+    Constant,
+    DynamicMatMul,
     GlobalAvgPool,
     Input,
     Lut,
@@ -97,6 +99,23 @@ def _weighted(node: Weighted, operands: Operands, types: Types) -> ChannelRange:
     taps, centred = GroupedTaps.of(node, types[0]), operands[0].less(_act(types[0]).zero_point)
     low, high = taps.bounds(centred.low, centred.high)
     return ChannelRange(low + node.bias, high + node.bias)
+
+
+@_range_of.register
+def _constant(node: Constant, operands: Operands, types: Types) -> ChannelRange:
+    values = node.values.astype(np.int64).reshape(-1, node.values.shape[-1])
+    return ChannelRange(values.min(axis=0), values.max(axis=0))
+
+
+@_range_of.register
+def _dynamic_matmul(node: DynamicMatMul, operands: Operands, types: Types) -> ChannelRange:
+    left, right = (
+        operand.less(_act(tensor).zero_point)
+        for operand, tensor in zip(operands, types, strict=True)
+    )
+    ends = np.stack([x * y for x in (left.low, left.high) for y in (right.low, right.high)])
+    low, high = ends.min(axis=0).sum(), ends.max(axis=0).sum()
+    return ChannelRange(np.full(types[1].pixels, low), np.full(types[1].pixels, high))
 
 
 @_range_of.register

@@ -43,9 +43,10 @@ class BorderMemory:
         """
         config, digits = self._config, self._config.digits(tensor.bits)
         zeros = split_digits(np.array(tensor.zero), digits, config.digit_bits)
-        pixel_words = np.arange(tensor.pixel_words(config))
-        words = tensor.address + tensor.border_pixels()[:, None] * len(pixel_words) + pixel_words
-        wanted = np.broadcast_to(zeros[pixel_words % digits], words.shape)
+        pixels = tensor.border_pixels() * tensor.pixel_step(config)
+        blocks = np.arange(tensor.blocks(config)) * tensor.block_step(config)
+        words = tensor.address + np.add.outer(np.add.outer(pixels, blocks), np.arange(digits))
+        wanted = np.broadcast_to(zeros, words.shape)
         is_missing = not np.array_equal(self._digits[words], wanted)
         self._digits[tensor.address : tensor.address + tensor.words(config)] = -1
         self._digits[words] = wanted
@@ -84,19 +85,19 @@ def border_instructions(
     offsets = np.split(pixels, range(OFFSET_DEPTH, len(pixels), OFFSET_DEPTH))
     code: list[Instruction] = []
     for index, part in enumerate(offsets):
-        distances = (part - part[0]) * tensor.pixel_words(config) % ADDRESS_SPACE
+        distances = (part - part[0]) * tensor.pixel_step(config) % ADDRESS_SPACE
         start, addr = table.place(distances), constants.units(distances) % ADDRESS_SPACE
         code.append(Load(target=LoadTarget.OFFSETS, count=len(part), start=start, addr=addr))
         if index == 0:
             code += _zero_word(tensor, digits, start, readable, weights, parameters, config)
-        base = tensor.address + int(part[0]) * tensor.pixel_words(config)
+        base = tensor.address + int(part[0]) * tensor.pixel_step(config)
         code += [
             Store(
                 repeat=1,
                 digits=digits,
                 count=len(part),
                 start=start,
-                base=(base + block * digits) % ADDRESS_SPACE,
+                base=(base + block * tensor.block_step(config)) % ADDRESS_SPACE,
             )
             for block in range(tensor.blocks(config))
         ]

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mapping.lowering.lower import LoweredLayer
+from mapping.lowering.requantization import Requantization
 from mapping.program.rules import ADDRESS_SPACE
 from mapping.program.tensor import StoredTensor
 from mapping.scheduling.border import border_instructions
@@ -22,7 +23,7 @@ from mapping.scheduling.image import Constants
 from mapping.scheduling.offsets import OffsetTable
 from mapping.scheduling.parameters import ParameterChunk, drained_cols, parameter_chunks
 from mapping.scheduling.tiling import PixelTile, Tiling
-from mapping.scheduling.weight_tiles import KTile, LayerTiles, NTile
+from mapping.scheduling.weight_tiles import KTile, LayerTiles, NTile, weights_read
 from systolic.spec.config import ArrayConfig
 from systolic.spec.isa import (
     Diagonal,
@@ -88,7 +89,9 @@ class LayerEmitter:
         self._inputs = [one.by_block(config) for one in inputs] if is_by_block else inputs
         self._output = output.by_block(config) if is_by_block else output
         self._digits = config.digits(self._output.bits)
-        self._diagonals = diagonal_tiles(tiles, config) if layer.parts == 1 else None
+        self._tensors = tensors
+        may_be_diagonal = layer.parts == 1 and not weights_read(layer)
+        self._diagonals = diagonal_tiles(tiles, config) if may_be_diagonal else None
         self._weights: list[int] = []
         self._bases = {
             n_tile.position: [self._k_base(k_tile) for k_tile in n_tile.k_tiles]
@@ -109,7 +112,7 @@ class LayerEmitter:
             self._code += border_instructions(
                 self._output,
                 self._inputs[0].address,
-                self._constants.weights(self._tiles.weights[:1])[0],
+                self._any_weights(),
                 self._table,
                 self._constants,
                 self._config,
@@ -147,7 +150,7 @@ class LayerEmitter:
             self._weights = self._constants.diagonals(self._diagonals.columns)
 
     def _emit_output(self) -> None:
-        layer, epilogue = self._layer, self._layer.epilogue
+        epilogue, requantization = self._layer.epilogue, self._layer.requantization
         if epilogue.table is not None:
             used = epilogue.table[epilogue.lo : epilogue.hi + 1]
             self._code.append(
@@ -158,25 +161,32 @@ class LayerEmitter:
                     addr=self._constants.units(used) % ADDRESS_SPACE,
                 )
             )
-        self._code.append(
-            Output(
-                onnx=int(layer.requantization.rounding is Rounding.ONNX),
-                table=int(epilogue.table is not None),
+        table = int(epilogue.table is not None)
+        if isinstance(requantization, Requantization):
+            output = Output(
+                onnx=int(requantization.rounding is Rounding.ONNX),
+                table=table,
                 digits=self._digits,
-                zero=layer.requantization.zero,
+                zero=requantization.zero,
                 lo=epilogue.lo,
                 hi=epilogue.hi,
             )
-        )
+        else:
+            output = Output(table=table, digits=self._digits, zero=0, lo=0, hi=0, thresholds=1)
+        self._code.append(output)
 
     def _emit_parameters(self, chunk: ParameterChunk) -> None:
-        self._code.append(
-            Load(
-                target=LoadTarget.PARAMETERS,
-                count=len(chunk.channels),
-                addr=self._constants.parameters(chunk.channels) % ADDRESS_SPACE,
+        count, channels = len(chunk.channels), chunk.channels
+        if isinstance(self._layer.requantization, Requantization):
+            addr = self._constants.parameters(channels) % ADDRESS_SPACE
+            self._code.append(Load(target=LoadTarget.PARAMETERS, count=count, addr=addr))
+            return
+        for node, entries in enumerate(zip(*channels, strict=True), start=1):
+            start = node * self._config.threshold_channels
+            addr = self._constants.thresholds(entries) % ADDRESS_SPACE
+            self._code.append(
+                Load(target=LoadTarget.THRESHOLDS, count=count, start=start, addr=addr)
             )
-        )
 
     def _k_base(self, k_tile: KTile) -> int:
         """Address that a k-tile reads for output pixel (0, 0)."""
@@ -185,6 +195,20 @@ class LayerEmitter:
         pixel = tensor.pixel_index(k_tile.dy - piece.top, k_tile.dx - piece.left)
         digits = self._config.digits(tensor.bits)
         return tensor.address + pixel * tensor.pixel_words(self._config) + k_tile.block * digits
+
+    def _any_weights(self) -> int:
+        """Address of a whole weight tile."""
+        first = self._tiles.n_tiles[0].k_tiles[0]
+        if first.value is not None:
+            return self._weight_address(first)
+        return self._constants.weights(self._tiles.weights[:1])[0]
+
+    def _weight_address(self, k_tile: KTile) -> int:
+        """Address of a tile's weights, constant or stored."""
+        if k_tile.value is None:
+            return self._weights[k_tile.tile]
+        tensor = self._tensors[k_tile.value]
+        return tensor.address + k_tile.tile * self._config.weight_words
 
     def _emit_matmuls(self, pixels: PixelTile, n_tile: NTile, half: int) -> None:
         """One MATMUL per k-tile; k-tiles of one source follow each other and share a pattern."""
@@ -212,7 +236,7 @@ class LayerEmitter:
             column, band = self._diagonals.places[k_tile.tile]
             weights = self._weights[column] % ADDRESS_SPACE
             return Diagonal(band=band, weights=weights, **stream)
-        weights = self._weights[k_tile.tile] % ADDRESS_SPACE
+        weights = self._weight_address(k_tile) % ADDRESS_SPACE
         return Matmul(part=k_tile.part, parts=self._layer.parts, weights=weights, **stream)
 
     def _emit_drain(
@@ -259,8 +283,8 @@ class LayerEmitter:
         pixel, block = divmod(block, self._output.blocks(self._config))
         offset = self._output.pixel_index(*divmod(pixel, self._output.width))
         offset -= self._output.pixel_index(0, 0)
-        words = self._output.pixel_words(self._config)
-        return self._output.address + offset * words + block * self._digits
+        words = self._output.pixel_step(self._config)
+        return self._output.address + offset * words + block * self._output.block_step(self._config)
 
     def _request(self, pattern: _Pattern) -> int:
         """First entry of the offset table that holds a pattern; load it if none does."""
@@ -286,7 +310,7 @@ class LayerEmitter:
         key = (-1, pixels.tobytes())
         if key not in self._patterns:
             y, x = np.divmod(pixels, self._output.width)
-            words = self._output.pixel_words(self._config)
+            words = self._output.pixel_step(self._config)
             self._patterns[key] = _Pattern.of(self._output.pixel_index(y, x) * words)
         return self._patterns[key]
 

@@ -15,6 +15,7 @@ from systolic.spec.layout import (
     pack_diagonal,
     pack_instructions,
     pack_parameters,
+    pack_thresholds,
     pack_units,
     pack_words,
     split_digits,
@@ -36,6 +37,10 @@ class Constants(Protocol):
         """Place (bias, multiplier, round) of channels."""
         ...
 
+    def thresholds(self, entries: Sequence[tuple[int, bool]]) -> int:
+        """Place (bias, is_inverted) of nodes."""
+        ...
+
     def units(self, values: NDArray[np.int64]) -> int:
         """Place 16-bit offsets or table entries."""
         ...
@@ -53,6 +58,10 @@ class NoConstants:
         return [0] * len(columns)
 
     def parameters(self, channels: Sequence[tuple[int, int, int]]) -> int:
+        """As :class:`Constants`."""
+        return 0
+
+    def thresholds(self, entries: Sequence[tuple[int, bool]]) -> int:
         """As :class:`Constants`."""
         return 0
 
@@ -83,9 +92,17 @@ class _Packing(ABC):
         """As :class:`Constants`."""
         return self._place(pack_parameters(channels, self._config))
 
+    def thresholds(self, entries: Sequence[tuple[int, bool]]) -> int:
+        """As :class:`Constants`."""
+        return self.place(pack_thresholds(entries, self._config))
+
     def units(self, values: NDArray[np.int64]) -> int:
         """As :class:`Constants`."""
         return self._place(pack_units(values.tolist(), self._config))
+
+    def activations(self, words: bytes) -> int:
+        """Place a tensor of constant activations, already packed."""
+        return self._place(words)
 
     def _place(self, data: bytes) -> int:
         """Place words, filled up so that what comes behind them lies as constants have to."""
@@ -150,11 +167,14 @@ class NumberedConstants(_Packing):
     ----------
     config : ArrayConfig
         The array.
+    base : int
+        First number: the words below it are activations.
     """
 
-    def __init__(self, config: ArrayConfig) -> None:
+    def __init__(self, config: ArrayConfig, base: int) -> None:
         super().__init__(config)
         self._numbers: dict[bytes, int] = {}
+        self.base = base
 
     @property
     def data(self) -> list[bytes]:
@@ -169,7 +189,8 @@ class NumberedConstants(_Packing):
         UnsupportedError
             If there are more constants than an instruction can tell apart.
         """
-        number = self._numbers.setdefault(data, len(self._numbers))
+        number = self.base + self._numbers.setdefault(data, len(self._numbers))
         if number >= ADDRESS_SPACE:
-            raise UnsupportedError(f"a layer has more than {ADDRESS_SPACE} different constants")
+            limit = ADDRESS_SPACE - self.base
+            raise UnsupportedError(f"a layer has more than {limit} different constants")
         return number

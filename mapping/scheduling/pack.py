@@ -73,7 +73,7 @@ def choose_packings(
             if not packing.is_valid:
                 continue
             candidate = replace(layer, operands=(operand,))
-            tensors = plan_storage(graph, [candidate], {value: packing})
+            tensors = plan_storage(graph, [candidate], {value: packing}, config)
             if not fits(tensors[value], config):
                 continue
             cycles = _cycles(graph, candidate, {value: packing}, config)
@@ -110,6 +110,6 @@ def _is_packable(
 def _cycles(
     graph: Graph, layer: LoweredLayer, packings: dict[int, Packing], config: ArrayConfig
 ) -> int:
-    tensors = plan_storage(graph, [layer], packings)
+    tensors = plan_storage(graph, [layer], packings, config)
     tiles = tile_weights(layer, config)
     return choose_tiling(layer, tiles, tensors, config, writes_border=False)[1]

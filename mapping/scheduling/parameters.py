@@ -1,14 +1,17 @@
-"""Requantization parameters: loads of at most 256 channels, shared by n-tiles that are alike."""
+"""Requantization parameters: loads of what the memory holds, shared by n-tiles that are alike."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Any
 
-from mapping.lowering.lower import Requantization
+from mapping.lowering.requantization import Requantization, ThresholdSearch
 from mapping.scheduling.weight_tiles import NTile
 from systolic.spec.config import ArrayConfig
 from systolic.spec.geometry import OFFSET_DEPTH
 
-Channel = tuple[int, int, int]
+Channel = tuple[Any, ...]
+"""One channel's of :class:`Requantization` or :class:`ThresholdSearch`."""
 
 
 @dataclass(frozen=True)
@@ -17,10 +20,10 @@ class ParameterChunk:
 
     Parameters
     ----------
-    channels : tuple of (bias, multiplier, round)
-        What is loaded, from entry 0 on.
+    channels : tuple of tuple
+        What is loaded, from channel 0 on.
     groups : tuple of tuple of (NTile, int)
-        For each run of n-tiles that fills whole blocks: the tiles, each with its first entry.
+        For each run of n-tiles that fills whole blocks: the tiles, each with its first channel.
     """
 
     channels: tuple[Channel, ...]
@@ -33,38 +36,35 @@ def drained_cols(tile: NTile, config: ArrayConfig) -> int:
 
 
 def parameter_chunks(
-    requantization: Requantization, n_tiles: tuple[NTile, ...], config: ArrayConfig
+    requantization: Requantization | ThresholdSearch,
+    n_tiles: tuple[NTile, ...],
+    config: ArrayConfig,
 ) -> tuple[ParameterChunk, ...]:
     """Distribute n-tiles over as few loads as needed, in order."""
-    rows = list(
-        zip(
-            requantization.bias.tolist(),
-            requantization.multiplier.tolist(),
-            requantization.round_constant.tolist(),
-            strict=True,
-        )
-    )
+    rows = requantization.channels
+    is_search = isinstance(requantization, ThresholdSearch)
+    room = config.threshold_channels if is_search else OFFSET_DEPTH
     chunks: list[ParameterChunk] = []
-    builder = _ChunkBuilder(config.channel_step)
+    builder = _ChunkBuilder(config.channel_step, room)
     for _, tiles in groupby(n_tiles, lambda tile: tile.position // config.rows):
         group = tuple(tiles)
         wanted = [_wanted(rows, tile, config) for tile in group]
         if builder.groups and not builder.has_room(wanted):
             chunks.append(builder.build())
-            builder = _ChunkBuilder(config.channel_step)
+            builder = _ChunkBuilder(config.channel_step, room)
         builder.add(group, wanted)
     return (*chunks, builder.build())
 
 
-def _wanted(rows: list[Channel], tile: NTile, config: ArrayConfig) -> tuple[Channel, ...]:
+def _wanted(rows: Sequence[Channel], tile: NTile, config: ArrayConfig) -> tuple[Channel, ...]:
     """Parameters of a tile's channels; a column without a use takes those of the last."""
-    channels = rows[tile.channel : tile.channel + tile.cols]
+    channels = tuple(rows[tile.channel : tile.channel + tile.cols])
     return (*channels, *channels[-1:] * (drained_cols(tile, config) - tile.cols))
 
 
 class _ChunkBuilder:
-    def __init__(self, step: int) -> None:
-        self.step = step
+    def __init__(self, step: int, room: int) -> None:
+        self.step, self.room = step, room
         self.channels: list[Channel] = []
         self.starts: dict[tuple[Channel, ...], int] = {}
         self.groups: list[tuple[tuple[NTile, int], ...]] = []
@@ -72,7 +72,7 @@ class _ChunkBuilder:
     def has_room(self, wanted: list[tuple[Channel, ...]]) -> bool:
         """Whether a group's channels still fit."""
         new = {key for key in wanted if key not in self.starts}
-        return -(-len(self.channels) // self.step) + len(new) <= OFFSET_DEPTH // self.step
+        return -(-len(self.channels) // self.step) + len(new) <= self.room // self.step
 
     def add(self, group: tuple[NTile, ...], wanted: list[tuple[Channel, ...]]) -> None:
         """Append a group, sharing entries with tiles that have the same parameters."""

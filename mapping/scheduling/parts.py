@@ -57,7 +57,7 @@ class Step:
     def at(self, address: int) -> Instruction:
         """The instruction, with its constant at an address."""
         match self.instruction:
-            case Matmul() | Diagonal():
+            case Matmul() | Diagonal() if self.constant:
                 return replace(self.instruction, weights=address % ADDRESS_SPACE)
             case Load():
                 return replace(self.instruction, addr=address % ADDRESS_SPACE)
@@ -86,15 +86,15 @@ class Cut:
 
 def steps_of(code: Sequence[Instruction], constants: NumberedConstants) -> list[Step]:
     """Instructions that name constants by number, with the constants themselves."""
-    data = constants.data
+    data, base = constants.data, constants.base
 
     def constant(instruction: Instruction) -> bytes:
         match instruction:
-            case Matmul() | Diagonal():
-                return data[instruction.weights]
+            case Matmul() | Diagonal() if instruction.weights >= base:
+                return data[instruction.weights - base]
             case Load():
-                return data[instruction.addr]
-            case _:
+                return data[instruction.addr - base]
+            case _:  # weights below are activations
                 return b""
 
     return [Step(instruction, constant(instruction)) for instruction in code]

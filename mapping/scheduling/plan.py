@@ -12,7 +12,7 @@ from mapping.graph import Graph
 from mapping.lowering.lower import LoweredLayer
 from mapping.program.tensor import StoredTensor
 from mapping.scheduling.storage import output_base
-from mapping.scheduling.weight_tiles import layer_sources
+from mapping.scheduling.weight_tiles import layer_reads
 from systolic.spec.config import ArrayConfig
 
 
@@ -33,12 +33,12 @@ def lifetimes(
 ) -> dict[int, Life]:
     """Life of every stored tensor, in layers; inputs are there before layer 0."""
     end = len(layers)
-    first = dict.fromkeys(graph.input_ids, -1)
-    last = dict.fromkeys(graph.input_ids, -1)
+    first = dict.fromkeys((*graph.input_ids, *graph.constant_ids), -1)
+    last = dict(first)
     for step, layer in enumerate(layers):
         first[layer.output] = last[layer.output] = step
-        for source in layer_sources(layer):
-            last[source.piece.value] = step
+        for value in layer_reads(layer):
+            last[value] = step
     for value in graph.outputs:
         last[output_base(graph, value, stored)] = end
     if keep_all:

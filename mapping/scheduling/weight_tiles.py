@@ -12,14 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mapping.lowering.lower import LoweredLayer
-from mapping.lowering.operand import Operand
+from mapping.lowering.operand import ComputedWeights, Operand
 from mapping.lowering.view import Piece
 from mapping.lowering.weights import group_columns, split_parts
 from systolic.spec.config import ArrayConfig
 
 
 class KTile(NamedTuple):
-    """One weight tile's work: ``tap`` and ``block`` of the layer's source ``source``."""
+    """One weight tile's work: ``tap`` and ``block`` of the layer's source ``source``.
+
+    The tile is one of the layer's constant ones or, if ``value`` is not None, one of that stored
+    tensor in weight form.
+    """
 
     source: int
     dy: int
@@ -27,6 +31,7 @@ class KTile(NamedTuple):
     block: int
     part: int
     tile: int
+    value: int | None = None
 
 
 @dataclass(frozen=True)
@@ -85,6 +90,18 @@ def layer_sources(layer: LoweredLayer) -> tuple[Source, ...]:
     )
 
 
+def weights_read(layer: LoweredLayer) -> tuple[int, ...]:
+    """Node ids of the tensors in weight form that a layer reads."""
+    computed = (operand.computed for operand in layer.operands)
+    return tuple(value for each in computed if each is not None for value in each.values)
+
+
+def layer_reads(layer: LoweredLayer) -> tuple[int, ...]:
+    """Node ids of all stored tensors a layer reads, those in weight form included."""
+    activations = (source.piece.value for source in layer_sources(layer))
+    return (*activations, *weights_read(layer))
+
+
 def tile_weights(layer: LoweredLayer, config: ArrayConfig) -> LayerTiles:
     """Cut a layer's weights into tiles."""
     positions, first_source = list[_Positions](), 0
@@ -92,24 +109,29 @@ def tile_weights(layer: LoweredLayer, config: ArrayConfig) -> LayerTiles:
         positions.append(_Positions(operand, first_source, config.rows))
         first_source += len(operand.view.pieces)
     builder = _TileBuilder(layer, config)
-    channels = layer.out_shape[2]
+    channels, filled = layer.out_shape[2], len(layer.requantization.bias)
     pixels = layer.out_shape[0] * layer.out_shape[1] if layer.is_flat else 1
     positions_per_pixel = -(-channels // config.rows) * config.rows
-    for pixel, first in product(range(pixels), range(0, channels, config.cols)):
+    for pixel, first in product(range(pixels), range(0, filled, config.cols)):
         last = min(first + config.cols, channels)
         found: list[Found] = []
         for operand, here in zip(layer.operands, positions, strict=True):
-            if layer.is_flat:
+            if first >= channels:
+                continue  # nothing is summed
+            if operand.computed is not None:
+                found.append(_computed_tiles(operand, operand.computed, here, first, config))
+            elif layer.is_flat:
                 values = np.arange(first, last) + pixel * channels
                 found.append(_flat_tiles(operand, here, layer.parts, values, config))
             else:
                 found.append(_operand_tiles(operand, here, layer.parts, (first, last), config))
-        builder.add(pixel * positions_per_pixel + first, first, last - first, found)
+        cols = min(config.cols, filled - first)
+        builder.add(pixel * positions_per_pixel + first, first, cols, found)
     return builder.build()
 
 
 Found = tuple[list[KTile], NDArray[np.int64]]
-"""Tiles of one operand: their places (``tile`` not yet known) and their weights."""
+"""Tiles of one operand: their places, and the weights of constant ones (``tile`` not yet known)."""
 
 
 class _TileBuilder:
@@ -125,7 +147,10 @@ class _TileBuilder:
         """Append an n-tile with the tiles found in each operand."""
         k_tiles: list[KTile] = []
         for places, weights in found:
-            k_tiles += [place._replace(tile=self.count + i) for i, place in enumerate(places)]
+            k_tiles += [
+                place if place.value is not None else place._replace(tile=self.count + i)
+                for i, place in enumerate(places)
+            ]
             self._append(weights)
         for part in sorted(set(range(self.layer.parts)) - {k_tile.part for k_tile in k_tiles}):
             dy, dx = self.layer.operands[0].taps[0].tolist()
@@ -181,6 +206,26 @@ def _operand_tiles(
         for block, tap, part in places.tolist()
     ]
     return k_tiles, tiles[tuple(places.T)]
+
+
+def _computed_tiles(
+    operand: Operand,
+    computed: ComputedWeights,
+    positions: _Positions,
+    first: int,
+    config: ArrayConfig,
+) -> Found:
+    """Tiles of stored tensors for the output channels from ``first`` on."""
+    tiles_per_block = -(-operand.weights.shape[2] // config.cols)
+    (tap,) = operand.taps.tolist()
+    k_tiles = [
+        KTile(
+            *_at(positions, block, tap), part, block * tiles_per_block + first // config.cols, value
+        )
+        for block in range(len(positions.blocks))
+        for part, value in enumerate(computed.values)
+    ]
+    return k_tiles, np.zeros((0, config.rows, config.cols), np.int64)
 
 
 def _flat_tiles(

@@ -25,15 +25,31 @@ times a kernel are ``conv2d``: the same graph, the same bytes of program.
 larger than what is read, weights as wide as they are given or need, output channels in the order of
 the expression's axes. Channels whose products are only repeated are computed once.
 
-**Refused**, by :exc:`ExpressionError` that names the expression: products of two computed tensors
-(weights are in the program), sums over two tensors but for adding them, sums that fit no window and
-are too many for a dense matrix, scales that differ between pixels, maxima over channels or windows
-with holes, and results that are not quantized.
+**Products of two computed tensors** (:mod:`mapping.tensor.product`) are matmuls where every axis
+that remains belongs to one factor and every summed one to both, as in ``q @ k.T``. One of them is
+then stored so that the array takes it for weights (:mod:`mapping.lowering.weight_form`). Rows that
+do not lie one after the other are copied, columns turned into rows by a product with ones
+(:mod:`mapping.tensor.matrix`).
+
+**Refused**, by :exc:`ExpressionError` that names the expression: products element by element, sums
+over two tensors but for adding them, sums that fit no window and are too many for a dense matrix,
+scales that differ between pixels, maxima over channels or windows with holes, and results that are
+not quantized.
 """
 
 from mapping.tensor.execute import Device
 from mapping.tensor.expression import ExpressionError
+from mapping.tensor.several import compile_tensors, concat, run_tensors
 from mapping.tensor.tensor import Tensor
 from mapping.tensor.windows import conv2d, max_pool2d
 
-__all__ = ["Device", "ExpressionError", "Tensor", "conv2d", "max_pool2d"]
+__all__ = [
+    "Device",
+    "ExpressionError",
+    "Tensor",
+    "compile_tensors",
+    "concat",
+    "conv2d",
+    "max_pool2d",
+    "run_tensors",
+]

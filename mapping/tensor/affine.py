@@ -1,9 +1,10 @@
 """Normal form of sums and products: affine in stored activations.
 
 Every expression of accumulators is ``constant + sum of terms``; a :class:`Term` is, for each
-element, the sum over some further axes of a weight times an activation found at an address. The
-form is closed under movement, sum, addition and multiplication by constants, and does not remember
-in which order these were written: that is why equal computations give equal graphs.
+element, the sum over some further axes of a weight times an activation found at an address. Beside
+them stand products of two activations (:class:`Product`). The form is closed under movement, sum,
+addition and multiplication by constants, and does not remember in which order these were written:
+that is why equal computations give equal graphs.
 """
 
 from collections.abc import Callable
@@ -102,11 +103,53 @@ class Term:
 
 
 @dataclass(frozen=True, eq=False)
+class Product:
+    """Products of two activations, summed along the last axes of both terms alike.
+
+    Parameters
+    ----------
+    expression : Expression
+        Where they are multiplied.
+    left, right : Term
+        The factors, of one shape; the left one has the weights.
+    """
+
+    expression: Expression
+    left: Term
+    right: Term
+
+    def move(self, movement: Movement) -> "Product":
+        """Product of the moved expression."""
+        return replace(self, left=self.left.move(movement), right=self.right.move(movement))
+
+    def scale(self, factor: Values, bits: int) -> "Product":
+        """Product times constants."""
+        return replace(self, left=self.left.scale(factor, bits))
+
+    def sum(self, kept: tuple[int, ...], axes: tuple[int, ...]) -> "Product":
+        """Product summed along more axes."""
+        return replace(self, left=self.left.sum(kept, axes), right=self.right.sum(kept, axes))
+
+
+@dataclass(frozen=True, eq=False)
 class Affine:
-    """``constant + sum(terms)``, element by element."""
+    """``constant + sum(terms) + sum(products)``, element by element."""
 
     terms: tuple[Term, ...]
     constant: Values
+    products: tuple[Product, ...] = ()
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether nothing computed is in it."""
+        return not (self.terms or self.products)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is activations, perhaps moved, and nothing else."""
+        if len(self.terms) != 1 or self.products or np.any(_once(self.constant)):
+            return False
+        return not self.terms[0].summed and bool(np.all(_once(self.terms[0].weights) == 1))
 
 
 def normal_form(expression: Expression, read: Callable[[Expression], Stored]) -> Affine:
@@ -122,7 +165,7 @@ def normal_form(expression: Expression, read: Callable[[Expression], Stored]) ->
     Raises
     ------
     ExpressionError
-        If two computed values are multiplied.
+        If two computed values are multiplied, one of which is not quantized.
     """
     if isinstance(expression, Buffer):
         return Affine((), expression.values)
@@ -135,13 +178,18 @@ def normal_form(expression: Expression, read: Callable[[Expression], Stored]) ->
         case Moved():
             movement = expression.movement
             moved = tuple(term.move(movement) for term in parts[0].terms)
-            return Affine(moved, movement.array(parts[0].constant))
+            products = tuple(each.move(movement) for each in parts[0].products)
+            return Affine(moved, movement.array(parts[0].constant), products)
         case Sum():
-            summed = tuple(term.sum(expression.kept, expression.axes) for term in parts[0].terms)
-            return Affine(summed, parts[0].constant.sum(axis=expression.axes, dtype=np.int64))
+            kept, axes = expression.kept, expression.axes
+            summed = tuple(term.sum(kept, axes) for term in parts[0].terms)
+            products = tuple(each.sum(kept, axes) for each in parts[0].products)
+            constant = parts[0].constant.sum(axis=axes, dtype=np.int64)
+            return Affine(summed, constant, products)
         case Add():
             left, right = parts
-            return Affine(left.terms + right.terms, left.constant + right.constant)
+            constant = left.constant + right.constant
+            return Affine(left.terms + right.terms, constant, left.products + right.products)
         case Mul():
             return _multiply(expression, *parts)
         case _:
@@ -149,19 +197,23 @@ def normal_form(expression: Expression, read: Callable[[Expression], Stored]) ->
 
 
 def _multiply(expression: Mul, left: Affine, right: Affine) -> Affine:
-    """Product of two forms, one of which is constant."""
-    if left.terms and right.terms:
-        raise ExpressionError(
-            expression,
-            "both factors are computed, but weights have to be constants when a program is "
-            "compiled: give one of them as Tensor.constant",
-        )
+    """Product of two forms, of which one is constant or both are activations."""
+    if not (left.is_constant or right.is_constant):
+        if not (left.is_plain and right.is_plain):
+            raise ExpressionError(
+                expression,
+                "both factors are computed, and one of them is no tensor of activations but a sum "
+                "or a product: quantize it first",
+            )
+        product = Product(expression, left.terms[0], right.terms[0])
+        return Affine((), np.broadcast_to(np.int64(0), expression.shape), (product,))
     varying, fixed, source = (
-        (left, right, expression.right) if left.terms else (right, left, expression.left)
+        (right, left, expression.left) if left.is_constant else (left, right, expression.right)
     )
     bits = width_of(source)
     scaled = tuple(term.scale(fixed.constant, bits) for term in varying.terms)
-    return Affine(scaled, _product(varying.constant, fixed.constant))
+    products = tuple(each.scale(fixed.constant, bits) for each in varying.products)
+    return Affine(scaled, _product(varying.constant, fixed.constant), products)
 
 
 def width_of(expression: Expression) -> int:

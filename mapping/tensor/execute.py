@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from mapping.program import Program
+from mapping.tensor.expression import ExpressionError, Input
 from mapping.tensor.lower import Lowered
 from mapping.tensor.movement import Values
 from systolic.spec.config import ArrayConfig
@@ -30,9 +31,27 @@ class Device(Protocol):
         ...
 
 
+def check_given(inputs: Sequence[Input], given: Sequence[ArrayLike]) -> list[Values]:
+    """Arrays for a computation's inputs, if they are as many as these and fit them."""
+    if len(given) != len(inputs):
+        names = ", ".join(node.name for node in inputs)
+        raise ValueError(f"needs {len(inputs)} input(s) ({names}), not {len(given)}")
+    arrays: list[Values] = []
+    for node, values in zip(inputs, given, strict=True):
+        array, element = np.asarray(values), node.type
+        if array.dtype.kind not in "iu" or array.shape != node.shape:
+            raise ExpressionError(node, f"must be integers of shape {node.shape}, "
+                                  f"not {array.dtype} of {array.shape}")  # fmt: skip
+        if array.min() < element.q_min or array.max() > element.q_max:
+            raise ExpressionError(node, f"must hold {element.q_min}..{element.q_max}, "
+                                  f"not {array.min()}..{array.max()}")  # fmt: skip
+        arrays.append(array.astype(np.int64))
+    return arrays
+
+
 def execute(
     device: Device, program: Program, given: Sequence[Values], lowered: Lowered
-) -> NDArray[np.int64]:
+) -> tuple[NDArray[np.int64], ...]:
     """Run a program once, in its first slot.
 
     Parameters
@@ -44,12 +63,12 @@ def execute(
     given : sequence of ndarray of int64
         Values q of the inputs, in order.
     lowered : Lowered
-        Says where the result's elements lie.
+        Says where the results' elements lie.
 
     Returns
     -------
-    ndarray of int64
-        Values q of the result.
+    tuple of ndarray of int64
+        Values q of each result.
     """
     slot = program.slots[0]
     for part in program.resident:
@@ -62,7 +81,8 @@ def execute(
         if part in program.streamed:
             device.write(part.address, program.words_of(part))
         device.run(part.entry, resume=number > 0)
-    tensor = slot.outputs[0]
-    data = device.read(tensor.address, tensor.words(program.config))
-    stored = tensor.unpack(data, program.config)
-    return lowered.values(stored)
+    results: list[NDArray[np.int64]] = []
+    for number, tensor in enumerate(slot.outputs):
+        data = device.read(tensor.address, tensor.words(program.config))
+        results.append(lowered.values(tensor.unpack(data, program.config), number))
+    return tuple(results)

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from mapping.compiler import compile_network
 from mapping.errors import MappingError
 from mapping.graph import Graph
-from mapping.lowering.fuse import FusedLayer, fuse
+from mapping.lowering.fuse import FusedLayer
+from mapping.lowering.prepare import Prepared, prepare
+from mapping.lowering.weight_nodes import AsWeights, WeightFormMatMul
 from mapping.ops import Add, Clamp, Lut, MaxPool2d, Node, Pad, Requantize, Reshape
 from mapping.tensor import expression as lazy
 from mapping.tensor.expression import Expression, ExpressionError, in_order
@@ -72,14 +74,13 @@ def explain(root: Expression, config: ArrayConfig) -> str:
     lines = [listing(root), ""]
     try:
         lowered = lower(root)
-        layers = fuse(lowered.graph, config)
+        ready = prepare(lowered.graph, config, prune=True)
         program = compile_network(lowered.graph, config)
     except (ExpressionError, MappingError) as error:
         return "\n".join([*lines, f"does not compile: {error}"])
-    cycles = {layer.output: layer.cycles for layer in program.layers}
-    report = _Report(lowered, layers, _owners(lowered, root))
-    for number, layer in enumerate(layers):
-        lines += report.layer(number, layer, cycles[layer.output])
+    report = _Report(lowered, ready, _owners(lowered, root))
+    for number, (layer, record) in enumerate(zip(ready.layers, program.layers, strict=True)):
+        lines += report.layer(number, layer, record.cycles)
     return "\n".join([*lines, *report.end(root, program.cycles)])
 
 
@@ -112,29 +113,38 @@ class _Report:
     """Lines about the layers of one tensor."""
 
     lowered: Lowered
-    layers: tuple[FusedLayer, ...]
+    ready: Prepared
     owners: Mapping[int, tuple[int, ...]]
 
     @property
     def graph(self) -> Graph:
-        """The network."""
-        return self.lowered.graph
+        """The network, ready to be lowered."""
+        return self.ready.graph
+
+    def made_as(self, node: int) -> int:
+        """The node that an expression was lowered to."""
+        return self.ready.origins[node].node
+
+    def owned(self, node: int) -> tuple[int, ...]:
+        """Numbers of the expressions that a node stands for."""
+        return self.owners.get(self.made_as(node), ())
 
     def layer(self, number: int, layer: FusedLayer, cycles: int) -> list[str]:
         """A layer, what is in it, and why it ends where it does."""
         kinds = " + ".join(_name(self.graph.nodes[node]) for node in layer.nodes)
         kind = self.graph.types[layer.output]
         lines = [f"layer {number}: {kinds} -> {kind}, {cycles:,} cycles"]
-        inside = dict.fromkeys(owner for node in layer.nodes for owner in self.owners.get(node, ()))
-        lines.append(f"  from {_ranges(inside)}")
+        owners = dict.fromkeys(owner for node in layer.nodes for owner in self.owned(node))
+        lines.append(f"  from {_ranges(owners)}")
+        inside = set(map(self.made_as, layer.nodes))
         for expression, nodes in self.lowered.made.items():
-            if expression in self.lowered.notes and set(nodes) & set(layer.nodes):
+            if expression in self.lowered.notes and set(nodes) & inside:
                 lines.append(f"  {_kind_of(expression)}: {self.lowered.notes[expression]}")
         return [*lines, f"  ends here: {self._why_it_ends(layer)}"]
 
     def end(self, root: Expression, cycles: int) -> list[str]:
         """What the host does behind the last layer, and the sum."""
-        stored = self.lowered.result
+        stored = self.lowered.results[0]
         lines = [f"all: {cycles:,} cycles"]
         if not stored.address.is_identity(self.graph.types[stored.node].elements):
             lines.append(f"the host reads {root.shape} out of the stored {stored.shape}: "
@@ -147,7 +157,7 @@ class _Report:
             return "this is the result"
         readers = [reader for user in self.graph.users[layer.output] for reader in self._real(user)]
         text = ", ".join(
-            f"{_name(self.graph.nodes[user])} ({_ranges(self.owners[user])})" for user in readers
+            f"{_name(self.graph.nodes[user])} ({_ranges(self.owned(user))})" for user in readers
         )
         if len(readers) > 1:
             return f"{len(readers)} nodes read it, so it has to be stored: {text}"
@@ -158,6 +168,10 @@ class _Report:
                 why = "elements change their place, for which they have to be stored"
             case Add():
                 why = "it reads two tensors, and a layer makes one"
+            case AsWeights():
+                why = "as weights, it has to be stored by itself"
+            case WeightFormMatMul():
+                why = "it multiplies two stored tensors"
             case Lut() | Clamp():
                 why = "it does not commute with the max-pool before it"
             case _:
@@ -166,7 +180,7 @@ class _Report:
 
     def _real(self, user: int) -> tuple[int, ...]:
         """A reader, or those behind it if it is only an address."""
-        node, made = self.graph.nodes[user], {layer.output for layer in self.layers}
+        node, made = self.graph.nodes[user], {layer.output for layer in self.ready.layers}
         if not isinstance(node, Pad | Reshape) or user in made:
             return (user,)
         return tuple(reader for each in self.graph.users[user] for reader in self._real(each))
@@ -174,6 +188,8 @@ class _Report:
 
 def _name(node: Node) -> str:
     """Kind of a node, all requantizations alike."""
+    if isinstance(node, AsWeights):
+        return "as weights (complement)" if node.is_complement else "as weights"
     return "requantize" if isinstance(node, Requantize) else node.KIND
 
 

@@ -259,6 +259,40 @@ class Max(Reduce):
 
 
 @dataclass(frozen=True, eq=False)
+class Mean(Reduce):
+    """Mean of q along axes, rounded half away from zero; of the source's type."""
+
+
+@dataclass(frozen=True, eq=False)
+class Concat(Expression):
+    """Activations of one type joined along an axis."""
+
+    parts: tuple[Expression, ...]
+    axis: int
+
+    @property
+    def sources(self) -> tuple[Expression, ...]:
+        """The parts."""
+        return self.parts
+
+    @property
+    def shape(self) -> Shape:
+        """Shape of the parts, the axis as long as all of them."""
+        length = sum(part.shape[self.axis] for part in self.parts)
+        first = self.parts[0].shape
+        return (*first[: self.axis], length, *first[self.axis + 1 :])
+
+    @property
+    def element(self) -> ElementType | None:
+        """Type of the parts."""
+        return self.parts[0].element
+
+    def text(self, depth: int) -> str:
+        """Write a call with its axis."""
+        return f"concat({self.inner(depth)}, axis={self.axis})"
+
+
+@dataclass(frozen=True, eq=False)
 class Requantize(Unary):
     """Accumulators to activations: ``q = clip(round(acc * scale) + zero_point, q_min, q_max)``."""
 
@@ -302,10 +336,10 @@ class Lut(Unary):
         return self.type
 
 
-def in_order(root: Expression) -> tuple[Expression, ...]:
-    """All expressions that ``root`` needs, each once, after those it is computed from."""
+def in_order(*roots: Expression) -> tuple[Expression, ...]:
+    """All expressions that ``roots`` need, each once, after those it is computed from."""
     found: dict[Expression, None] = {}
-    pending = [(root, False)]
+    pending = [(root, False) for root in reversed(roots)]
     while pending:
         expression, is_ready = pending.pop()
         if expression in found:

@@ -1,6 +1,7 @@
 """The numpy interpreter of expressions: what each node means, without any view or graph."""
 
 from collections.abc import Mapping
+from math import prod
 
 import numpy as np
 
@@ -10,11 +11,13 @@ from mapping.tensor.expression import (
     Add,
     Buffer,
     Clamp,
+    Concat,
     Expression,
     ExpressionError,
     Input,
     Lut,
     Max,
+    Mean,
     Moved,
     Mul,
     Requantize,
@@ -72,10 +75,10 @@ def _evaluate(
             return operands[0] * operands[1]
         case Add():
             return operands[0] + operands[1]
-        case Sum():
-            return operands[0].sum(axis=node.axes, dtype=np.int64)
-        case Max():
-            return operands[0].max(axis=node.axes)
+        case Sum() | Max() | Mean():
+            return _reduce(node, operands[0])
+        case Concat():
+            return np.concatenate(operands, axis=node.axis)
         case Requantize():
             return _requantize(node, operands[0])
         case Clamp():
@@ -87,6 +90,17 @@ def _evaluate(
             return node.table[operands[0] + source.zero_point - source.q_min] - zero_point(node)
         case _:
             raise TypeError(f"no meaning for {node}")
+
+
+def _reduce(node: Sum | Max | Mean, values: Values) -> Values:
+    """Sum, largest value, or mean of q rounded half away from zero."""
+    if isinstance(node, Max):
+        return values.max(axis=node.axes)
+    if isinstance(node, Sum):
+        return values.sum(axis=node.axes, dtype=np.int64)
+    zero, count = zero_point(node), prod(values.shape[axis] for axis in node.axes)
+    sums = (values + zero).sum(axis=node.axes, dtype=np.int64)
+    return np.sign(sums) * ((np.abs(sums) + count // 2) // count) - zero
 
 
 def _requantize(node: Requantize, acc: Values) -> Values:

@@ -13,37 +13,42 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mapping import ops
-from mapping.builder import Builder, Value
+from mapping.builder import Value
 from mapping.graph import Graph
-from mapping.ops import ActType, GraphError, TensorType
+from mapping.ops import ActType, TensorType
 from mapping.tensor.affine import Affine, Stored, Term, normal_form
 from mapping.tensor.expression import (
     Clamp,
+    Concat,
     Expression,
     ExpressionError,
     Input,
     Lut,
     Max,
+    Mean,
     Moved,
     Requantize,
     in_order,
 )
+from mapping.tensor.matrix import as_matrix, is_whole
 from mapping.tensor.movement import Permute, Reshape, Shape, Values
+from mapping.tensor.nodes import Nodes
 from mapping.tensor.pooling import has_border, pool
-from mapping.tensor.recognise import contract, per_channel
+from mapping.tensor.product import pair_up
+from mapping.tensor.recognise import per_channel
 from mapping.tensor.view import Address
 
 
 @dataclass(frozen=True, eq=False)
 class Lowered:
-    """An expression as a network.
+    """Expressions as a network.
 
     Parameters
     ----------
     graph : Graph
-        The network, with the expression's inputs in order and one output.
-    result : Stored
-        Where the expression's elements lie in that output.
+        The network, with the expressions' inputs in order and one output for each of them.
+    results : tuple of Stored
+        Where each expression's elements lie in its output.
     made : dict of Expression to tuple of int
         Nodes that were made for an expression, in order.
     notes : dict of Expression to str
@@ -51,36 +56,39 @@ class Lowered:
     """
 
     graph: Graph
-    result: Stored
+    results: tuple[Stored, ...]
     made: dict[Expression, tuple[int, ...]]
     notes: dict[Expression, str]
 
-    def values(self, stored: Values) -> Values:
-        """Values q of the expression's elements, from those that the output holds."""
-        element = self.graph.types[self.result.node].element
+    def values(self, stored: Values, number: int = 0) -> Values:
+        """Values q of an expression's elements, from those that its output holds."""
+        result = self.results[number]
+        element = self.graph.types[result.node].element
         assert isinstance(element, ActType)  # or it would not have been lowered
-        return self.result.address.take(stored - element.zero_point) + element.zero_point
+        return result.address.take(stored - element.zero_point) + element.zero_point
 
 
-def lower(root: Expression) -> Lowered:
-    """Lower an expression.
+def lower(*roots: Expression) -> Lowered:
+    """Lower one or more expressions.
 
     Raises
     ------
     ExpressionError
-        If the result is no tensor of activations, or the array cannot compute a part of it.
+        If a result is no tensor of activations, or the array cannot compute a part of it.
     """
-    if not isinstance(root.element, ActType):
-        raise ExpressionError(
-            root, "sums stay in the accumulators, so they cannot be a result: quantize them"
-        )
-    lowering = _Lowering()
-    for expression in in_order(root):
+    for root in roots:
+        if not isinstance(root.element, ActType):
+            raise ExpressionError(
+                root, "sums stay in the accumulators, so they cannot be a result: quantize them"
+            )
+    nodes = Nodes()
+    lowering = _Lowering(nodes)
+    for expression in in_order(*roots):
         if isinstance(expression, Input):
             lowering.read(expression)
-    result = lowering.read(root)
-    graph = lowering.builder.graph(Value(lowering.builder, result.node))
-    return Lowered(graph, result, lowering.made, lowering.notes)
+    results = tuple(lowering.read(root) for root in roots)
+    graph = nodes.builder.graph(*(Value(nodes.builder, result.node) for result in results))
+    return Lowered(graph, results, nodes.made, nodes.notes)
 
 
 def graph_shape(shape: Shape) -> Shape:
@@ -98,14 +106,10 @@ def graph_shape(shape: Shape) -> Shape:
 
 @dataclass(eq=False)
 class _Lowering:
-    """One walk over an expression; every part of it is lowered once."""
+    """One walk over expressions; every part of them is lowered once."""
 
-    builder: Builder = field(default_factory=Builder)
+    nodes: Nodes
     stored: dict[Expression, Stored] = field(default_factory=dict[Expression, Stored])
-    made: dict[Expression, tuple[int, ...]] = field(
-        default_factory=dict[Expression, tuple[int, ...]]
-    )
-    notes: dict[Expression, str] = field(default_factory=dict[Expression, str])
 
     def read(self, expression: Expression) -> Stored:
         """Where an expression of activations is stored."""
@@ -117,34 +121,21 @@ class _Lowering:
         match expression:
             case Input():
                 kind = TensorType(graph_shape(expression.shape), expression.type)
-                node = self._append(expression, ops.Input(type=kind, name=expression.name))
+                node = self.nodes.append(expression, ops.Input(type=kind, name=expression.name))
                 return Stored(node, kind.shape, Address.identity(expression.shape))
             case Moved():
                 source = self.read(expression.source)
                 return replace(source, address=source.address.move(expression.movement))
             case Clamp() | Lut():
                 return self._pointwise(expression)
-            case Max():
-                return self._max(expression)
+            case Max() | Mean():
+                return self._pool(expression)
+            case Concat():
+                return self._concat(expression)
             case Requantize():
                 return self._requantize(expression)
             case _:
                 raise ExpressionError(expression, "is no tensor of activations: quantize it")
-
-    def _append(self, expression: Expression, node: ops.Node) -> int:
-        """Append a node on behalf of an expression, which errors then name."""
-        try:
-            node_id = self.builder.append(node).node_id
-        except GraphError as error:
-            raise ExpressionError(expression, str(error)) from None
-        self.made[expression] = (*self.made.get(expression, ()), node_id)
-        return node_id
-
-    def _shaped(self, expression: Expression, node: int, shape: Shape) -> int:
-        """The node itself, or a reshape of it."""
-        if self.builder.type_of(node).shape == shape:
-            return node
-        return self._append(expression, ops.Reshape(inputs=(node,), shape=shape))
 
     def _pointwise(self, expression: Clamp | Lut) -> Stored:
         """Clamps and tables work on what is stored, whatever the view; its zeros may differ."""
@@ -160,7 +151,7 @@ class _Lowering:
                 table=expression.table.astype(np.int16),
                 element=expression.type,
             )
-        return replace(source, node=self._append(expression, node))
+        return replace(source, node=self.nodes.append(expression, node))
 
     def _bordered(self, expression: Expression, source: Stored) -> Stored:
         """The same elements with their border of zeros stored."""
@@ -170,28 +161,49 @@ class _Lowering:
                 expression,
                 "its zeros are no border around an image: apply the function before they are added",
             )
-        node = self._shaped(expression, source.node, border.source_shape)
-        node = self._append(expression, ops.Pad(inputs=(node,), pad=border.pad))
+        node = self.nodes.shaped(expression, source.node, border.source_shape)
+        node = self.nodes.append(expression, ops.Pad(inputs=(node,), pad=border.pad))
         return Stored(node, border.shape, border.address)
 
-    def _max(self, expression: Max) -> Stored:
-        """A maximum over windows is a max-pool; zeros around the image are stored for it."""
+    def _pool(self, expression: Max | Mean) -> Stored:
+        """Windows of elements are pooled; zeros around the image are stored for it."""
         source = self.read(expression.source)
         order = (*expression.kept, *expression.axes)
         address = source.address.move(Permute(order))
         found = pool(address, len(expression.kept), source.shape)
+        what = "maximum" if isinstance(expression, Max) else "mean"
         if found is None:
             raise ExpressionError(
                 expression,
-                "is no maximum over dense windows of rows and columns, one channel at a time",
+                f"is no {what} over dense windows of rows and columns, one channel at a time",
             )
-        node = self._shaped(expression, source.node, found.source_shape)
+        node = self.nodes.shaped(expression, source.node, found.source_shape)
         if any(found.pad):
-            node = self._append(expression, ops.Pad(inputs=(node,), pad=found.pad))
-        pooled = ops.MaxPool2d(inputs=(node,), kernel=found.kernel, stride=found.stride)
+            node = self.nodes.append(expression, ops.Pad(inputs=(node,), pad=found.pad))
+        kind = ops.MaxPool2d if isinstance(expression, Max) else ops.AvgPool2d
+        pooled = kind(inputs=(node,), kernel=found.kernel, stride=found.stride)
         size = "x".join(map(str, found.kernel))
-        self.notes[expression] = f"max-pool of {size} windows"
-        return Stored(self._append(expression, pooled), found.shape, found.address)
+        name = "max-pool" if isinstance(expression, Max) else "average-pool"
+        self.nodes.notes[expression] = f"{name} of {size} windows"
+        return Stored(self.nodes.append(expression, pooled), found.shape, found.address)
+
+    def _concat(self, expression: Concat) -> Stored:
+        """Tensors are joined along channels: the axis becomes the last one of each."""
+        rank, axis = len(expression.shape), expression.axis
+        others = tuple(each for each in range(rank) if each != axis)
+        shape = tuple(expression.shape[each] for each in others)
+        inputs: list[int] = []
+        for part in expression.parts:
+            address = self.read(part).address.move(Permute((*others, axis)))
+            matrix = address.move(Reshape((prod(shape), part.shape[axis])))
+            source = replace(self.read(part), address=matrix)
+            inputs.append(as_matrix(self.nodes, expression, source))
+        node = self.nodes.append(expression, ops.Concat(inputs=tuple(inputs)))
+        stored = self.nodes.builder.type_of(node).shape
+        joined = Address.identity((*shape, expression.shape[axis]))
+        back = Permute(tuple((*others, axis).index(each) for each in range(rank)))
+        self.nodes.notes[expression] = "channels side by side"
+        return Stored(node, stored, joined.move(back))
 
     def _requantize(self, expression: Requantize) -> Stored:
         """Sums get the node that computes them, then their scale."""
@@ -199,15 +211,17 @@ class _Lowering:
         shape = expression.shape
         scales = tuple(np.broadcast_to(array, shape) for array in expression.scale.arrays)
         nodes = {term.source.node for term in form.terms}
-        if not nodes:
+        if form.is_constant:
             raise ExpressionError(expression, "depends on no input: compute it with numpy")
-        if len(nodes) == 1:
-            sums = self._contraction(expression, form, scales)
+        if form.products:
+            sums = self._product(expression, form)
+        elif len(nodes) == 1:
+            sums = self.nodes.contraction(expression, form, scales)
         else:
             sums = self._addition(expression, form)
         parameters = self._per_channel(expression, sums)
         node = expression.scale.node(sums.node, expression.type, parameters)
-        return replace(sums, node=self._append(expression, node))
+        return replace(sums, node=self.nodes.append(expression, node))
 
     def _per_channel(self, expression: Requantize, sums: Stored) -> list[NDArray[Any]]:
         """Parameters of the scale, one or one per channel."""
@@ -223,29 +237,27 @@ class _Lowering:
             raise ExpressionError(expression, "a scale may differ between channels only")
         return parameters
 
-    def _contraction(
-        self, expression: Requantize, form: Affine, scales: tuple[NDArray[Any], ...]
-    ) -> Stored:
-        """Terms over one tensor: a convolution or a matmul."""
-        try:
-            found = contract(form.terms, (form.constant, *scales))
-        except GraphError as error:
-            raise ExpressionError(expression, str(error)) from None
-        if found is None:
+    def _product(self, expression: Requantize, form: Affine) -> Stored:
+        """Two computed tensors: a matmul of both."""
+        product, *others = form.products
+        if others or form.terms or form.constant.any():
             raise ExpressionError(
-                expression,
-                "its sums are no sliding window over rows, columns and channels of what is stored, "
-                "and too many for a matrix: sum over windows of an image (height, width, channels)",
-            )
-        self.notes[expression] = found.note
-        bias = found.per_channel(form.constant)
-        assert bias is not None  # or it would not have been found
-        source = self._shaped(expression, form.terms[0].source.node, found.source_shape)
-        try:
-            node = replace(found.node, inputs=(source,), bias=bias)
-        except GraphError as error:
-            raise ExpressionError(expression, str(error)) from None
-        return Stored(self._append(expression, node), found.shape, found.address)
+                expression, "adds something to a product of two computed tensors, which takes a "
+                "layer of its own: quantize the product first",
+            )  # fmt: skip
+        found = pair_up(product)
+        if isinstance(found, str):
+            raise ExpressionError(product.expression, f"both factors are computed, and {found}")
+        sources = [product.left.source, product.right.source]
+        if found.is_swapped:
+            sources.reverse()
+        left, right = (
+            as_matrix(self.nodes, expression, replace(source, address=address))
+            for source, address in zip(sources, (found.left, found.right), strict=True)
+        )
+        self.nodes.notes[expression] = "matmul of two computed tensors"
+        node = self.nodes.append(expression, ops.DynamicMatMul(inputs=(left, right)))
+        return Stored(node, self.nodes.builder.type_of(node).shape, found.address)
 
     def _addition(self, expression: Requantize, form: Affine) -> Stored:
         """Two tensors, each with one weight."""
@@ -257,8 +269,8 @@ class _Lowering:
             )
         weights = [_lone_weight(expression, term) for term in form.terms]
         left, right = (self._plain(expression, term) for term in form.terms)
-        if left.shape != right.shape and _is_whole(left) and _is_whole(right):
-            node = self._shaped(expression, right.node, left.shape)
+        if left.shape != right.shape and is_whole(left) and is_whole(right):
+            node = self.nodes.shaped(expression, right.node, left.shape)
             right = Stored(node, left.shape, left.address)
         same = left.shape == right.shape and np.array_equal(
             np.broadcast_to(left.address.index(), left.address.shape),
@@ -268,9 +280,11 @@ class _Lowering:
             raise ExpressionError(
                 expression, "adds tensors whose elements are not stored in the same order"
             )
-        self.notes[expression] = "sum of two tensors"
+        self.nodes.notes[expression] = "sum of two tensors"
         inputs = (left.node, right.node)
-        node = self._append(expression, ops.Add(inputs=inputs, weights=(weights[0], weights[1])))
+        node = self.nodes.append(
+            expression, ops.Add(inputs=inputs, weights=(weights[0], weights[1]))
+        )
         return replace(left, node=node)
 
     def _plain(self, expression: Requantize, term: Term) -> Stored:
@@ -290,11 +304,6 @@ def _lone_weight(expression: Expression, term: Term) -> int:
             "adds sums over two tensors: quantize each of them first, then add the results",
         )
     return first
-
-
-def _is_whole(stored: Stored) -> bool:
-    """Whether all stored elements are read in order."""
-    return stored.address.is_identity(prod(stored.shape))
 
 
 def _keeps_zero(expression: Clamp | Lut) -> bool:

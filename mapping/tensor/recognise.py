@@ -112,7 +112,7 @@ def contract(terms: Sequence[Term], given: Arrays) -> Contraction | None:
             found = replace(found, address=found.address.move(shape))
             if all(found.per_channel(values) is not None for values in given):
                 return found
-    return _dense(terms, prod(stored))
+    return dense(terms, given)
 
 
 @dataclass(frozen=True, eq=False)
@@ -268,9 +268,12 @@ class _Windows:
         return f"{kind} with a {size} kernel{rest}"
 
 
-def _dense(terms: Sequence[Term], size: int) -> Contraction | None:
-    """The matmul of the flattened tensor with a weight per input and output."""
-    shape = terms[0].outer
+def dense(terms: Sequence[Term], given: Arrays) -> Contraction | None:
+    """Give the matmul of the flattened tensor, with a weight per input and output.
+
+    It tells all elements apart, whatever is ``given``; None if there are too many of them.
+    """
+    shape, size = terms[0].outer, prod(terms[0].source.shape)
     outputs = prod(shape)
     if size * outputs > MAX_DENSE_WEIGHTS:
         return None

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mapping.ops import ActType, Requantize, RequantizeOnnx, RequantizeTflite
+from mapping.ops import ActType, Requantize, RequantizeFixed, RequantizeOnnx, RequantizeTflite
 from mapping.quantize import quantize_scale
 from mapping.tensor.movement import Values
-from systolic.spec.arithmetic import requantize_onnx, requantize_tflite
+from systolic.spec.arithmetic import requantize_hardware, requantize_onnx, requantize_tflite
+from systolic.spec.rounding import Rounding
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,4 +96,29 @@ class OnnxScale(Scale):
         return RequantizeOnnx(
             inputs=(source,), element=element, clamp_min=element.q_min, clamp_max=element.q_max,
             scale=arrays[0].astype(np.float32),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class FixedScale(Scale):
+    """``multiplier * 2**-47``, rounded to nearest, halves up; one for all elements."""
+
+    multiplier: int
+
+    @property
+    def arrays(self) -> tuple[NDArray[np.generic], ...]:
+        """The multiplier."""
+        return (np.array(self.multiplier, np.int64),)
+
+    def round(self, acc: Values) -> Values:
+        """Round as the requantizer does."""
+        return requantize_hardware(acc, 0, self.multiplier, 0, Rounding.TFLITE)
+
+    def node(
+        self, source: int, element: ActType, arrays: Sequence[NDArray[np.generic]]
+    ) -> Requantize:
+        """Give the node."""
+        return RequantizeFixed(
+            inputs=(source,), element=element, clamp_min=element.q_min, clamp_max=element.q_max,
+            multiplier=self.multiplier,
         )  # fmt: skip

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mapping.compiler import compile_network
+from mapping.compiler import SlotCount, compile_network
 from mapping.graph import Graph
 from mapping.ops import ActType, ElementType
 from mapping.program import Program
-from mapping.tensor.execute import Device, execute
+from mapping.tensor.execute import Device, check_given, execute
 from mapping.tensor.explain import explain, listing
 from mapping.tensor.expression import (
     Add,
@@ -20,6 +20,7 @@ from mapping.tensor.expression import (
     Input,
     Lut,
     Max,
+    Mean,
     Mul,
     Requantize,
     Sum,
@@ -28,9 +29,9 @@ from mapping.tensor.expression import (
 from mapping.tensor.interpret import evaluate
 from mapping.tensor.lower import lower
 from mapping.tensor.movable import Movable
-from mapping.tensor.movement import Values
-from mapping.tensor.scale import OnnxScale, Scale, TfliteScale
+from mapping.tensor.scale import FixedScale, OnnxScale, Scale, TfliteScale
 from systolic.spec.config import ArrayConfig
+from systolic.spec.rounding import MULTIPLIER_BITS
 
 WEIGHT_BITS = 8
 
@@ -138,6 +139,16 @@ class Tensor(Movable):
         axes = self._axes(axis)
         return self._kept(Tensor(Max(self.expression, axes)), axes, keepdims)
 
+    def mean(self, axis: "Axes" = None, keepdims: bool = False) -> "Tensor":
+        """Mean along axes of activations, of the same type; q is rounded half away from zero.
+
+        So does TensorFlow Lite's average pool. The zero point takes part: where it is not 0, the
+        mean is that of the activations all the same, but rounded as q.
+        """
+        self._activations("mean")
+        axes = self._axes(axis)
+        return self._kept(Tensor(Mean(self.expression, axes)), axes, keepdims)
+
     def clip(self, low: int | None, high: int | None) -> "Tensor":
         """Activations limited to ``low..high``; 0 is 0 whatever the zero point."""
         element = self._activations("clip")
@@ -211,6 +222,15 @@ class Tensor(Movable):
         scale = TfliteScale(pair[0].astype(np.int64), pair[1].astype(np.int64))
         return self._scaled(scale, ActType(bits, signed, zero_point))
 
+    def requantize_fixed(
+        self, multiplier: int, zero_point: int = 0, bits: int = 8, signed: bool = True
+    ) -> "Tensor":
+        """As :meth:`quantize` with the scale ``multiplier * 2**-47``, halves rounded up."""
+        if not 0 <= multiplier < 1 << MULTIPLIER_BITS:
+            raise ExpressionError(self.expression, f"multiplier must be 0..2**{MULTIPLIER_BITS}-1, "
+                                  f"not {multiplier}")  # fmt: skip
+        return self._scaled(FixedScale(multiplier), ActType(bits, signed, zero_point))
+
     def _scaled(self, scale: Scale, element: ActType) -> "Tensor":
         try:
             fits = np.broadcast_shapes(scale.arrays[0].shape, self.shape) == self.shape
@@ -225,25 +245,29 @@ class Tensor(Movable):
 
     def numpy(self, *given: ArrayLike) -> NDArray[np.int64]:
         """Value by numpy's interpreter: q of activations, for q of each input in order."""
-        return evaluate(self.expression, dict(zip(self.inputs, self._given(given), strict=True)))
+        arrays = check_given(self.inputs, given)
+        return evaluate(self.expression, dict(zip(self.inputs, arrays, strict=True)))
 
     def graph(self) -> Graph:
         """The network that is compiled."""
         return lower(self.expression).graph
 
-    def compile(self, config: ArrayConfig, name: str = "tensor") -> Program:
+    def compile(
+        self, config: ArrayConfig, name: str = "tensor", *, slots: SlotCount = "auto"
+    ) -> Program:
         """Program for an array; see :func:`mapping.compiler.compile_network`.
 
         Its output holds what the last layer stores; :meth:`run` follows the movements behind it.
+        For several outputs there is :func:`mapping.tensor.compile_tensors`.
         """
-        return compile_network(self.graph(), config, name=name)
+        return compile_network(self.graph(), config, name=name, slots=slots)
 
     def run(self, device: Device, *given: ArrayLike) -> NDArray[np.int64]:
         """Compile for a device or simulator, run once, and give q of each element."""
-        arrays = self._given(given)
+        arrays = check_given(self.inputs, given)
         lowered = lower(self.expression)
         program = compile_network(lowered.graph, device.config)
-        return execute(device, program, arrays, lowered)
+        return execute(device, program, arrays, lowered)[0]
 
     def explain(self, config: ArrayConfig) -> str:
         """What fused into what on an array, and why what did not, did not."""
@@ -253,23 +277,6 @@ class Tensor(Movable):
         return listing(self.expression)
 
     # Checks
-
-    def _given(self, given: Sequence[ArrayLike]) -> list[Values]:
-        inputs = self.inputs
-        if len(given) != len(inputs):
-            names = ", ".join(node.name for node in inputs)
-            raise ValueError(f"needs {len(inputs)} input(s) ({names}), not {len(given)}")
-        arrays: list[Values] = []
-        for node, values in zip(inputs, given, strict=True):
-            array, element = np.asarray(values), node.type
-            if array.dtype.kind not in "iu" or array.shape != node.shape:
-                raise ExpressionError(node, f"must be integers of shape {node.shape}, "
-                                      f"not {array.dtype} of {array.shape}")  # fmt: skip
-            if array.min() < element.q_min or array.max() > element.q_max:
-                raise ExpressionError(node, f"must hold {element.q_min}..{element.q_max}, "
-                                      f"not {array.min()}..{array.max()}")  # fmt: skip
-            arrays.append(array.astype(np.int64))
-        return arrays
 
     def _activations(self, what: str) -> ActType:
         if not isinstance(self.element, ActType):

@@ -20,6 +20,7 @@ from systolic.spec.rounding import (
     TIE_BITS,
     Rounding,
 )
+from systolic.spec.thresholds import BIAS_BITS
 
 __all__ = [
     "matmul_by_digits",
@@ -27,6 +28,7 @@ __all__ = [
     "requantize_hardware",
     "requantize_onnx",
     "requantize_tflite",
+    "search_thresholds",
 ]
 
 IntArray = NDArray[np.int64]
@@ -212,6 +214,52 @@ def _round_half_to_even(high: IntArray, low: IntArray, is_negative: NDArray[np.b
     window = np.int64(1) << (bit_length + FRACTION_BITS - TIE_BITS)
     is_tie = (distance >= -window) & (distance < window)
     return q + np.where(is_tie, q & 1, distance >= 0)
+
+
+def search_thresholds(
+    acc: ArrayLike, bias: ArrayLike, is_inverted: ArrayLike, acc_bits: int = 32
+) -> IntArray:
+    """Codes by a search among thresholds, as the gateware makes it.
+
+    From node 1 on, each node decides a bit of the code, the highest first: 1 where
+    ``acc + bias >= 0``, the other way round where it is inverted; then node ``2 * n + bit``
+    follows (:mod:`systolic.spec.thresholds`). Where node n holds the threshold of code
+    ``codes_of_nodes(bits)[n - 1]``, negated, and thresholds ascend, that is the number of
+    thresholds which the accumulator reaches.
+
+    Parameters
+    ----------
+    acc : array of int, shape (..., channels)
+        Accumulators, int32 range.
+    bias : array of int, shape (channels, 2**bits - 1)
+        Of each node, from node 1 on; 31 bits, two's complement.
+    is_inverted : array of bool, shape as ``bias``
+        Whether a node's bit is inverted.
+    acc_bits : int
+        Bits that a sum of an accumulator and a bias has to fit, if it is compared.
+
+    Returns
+    -------
+    ndarray of int64, shape as ``acc``
+        Codes, ``0 .. 2**bits - 1``.
+
+    Raises
+    ------
+    ValueError
+        If an argument or a sum is out of range.
+    """
+    acc = _as_int64("acc", acc, _INT32.min, _INT32.max)
+    limit = 1 << BIAS_BITS - 1
+    bias = _as_int64("bias", bias, -limit, limit - 1)
+    inverted = np.asarray(is_inverted, np.bool_)
+    channels, nodes = map(int, bias.shape)
+    channel, bits = np.arange(channels), nodes.bit_length()
+    limit = 1 << acc_bits - 1
+    node = np.ones_like(acc)
+    for _ in range(bits):
+        compared = _as_int64("acc + bias", acc + bias[channel, node - 1], -limit, limit - 1)
+        node = 2 * node + ((compared >= 0) ^ inverted[channel, node - 1])
+    return node - (1 << bits)
 
 
 def output_code(

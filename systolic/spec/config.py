@@ -9,7 +9,7 @@ import json
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, cast
 
-from systolic.spec.geometry import Geometry
+from systolic.spec.geometry import OFFSET_DEPTH, Geometry
 
 REQUANTIZE_CYCLES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 48)
 """Allowed multiplier steps per result: the divisors of 48 multiplier bits that are worth having."""
@@ -19,7 +19,7 @@ _FIELD_TYPES: dict[str, type] = {
 }  # fmt: skip
 """Types of the fields that are no integers."""
 
-_LATER_FIELDS = ("diagonal",)
+_LATER_FIELDS = ("diagonal", "threshold_bits")
 """Fields that came later: where they say no, they are left out of an array's digest."""
 
 
@@ -67,6 +67,10 @@ class ArrayConfig(Geometry):
     diagonal : bool
         Whether a tile with one weight per row, as depthwise convolution has them, may be loaded
         without its zeros. Wants ``cols`` to divide ``rows``, and 1, 2, 4 or 8 digits per weight.
+    threshold_bits : int, 0..4
+        Bits of the codes that the requantizer finds by a search among a channel's thresholds; 0 for
+        no such search. It takes entries of the parameter memory: with ``2**threshold_bits`` times
+        ``cols`` (to a power of two), that must not be more than it has.
 
     Raises
     ------
@@ -89,6 +93,7 @@ class ArrayConfig(Geometry):
     onnx: bool = True
     table: bool = True
     diagonal: bool = False
+    threshold_bits: int = 0
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -105,6 +110,7 @@ class ArrayConfig(Geometry):
         self._check_range("acc_depth", 16, 256, power_of_two=True)
         self._check_range("scratchpad_words", 64, 65536)
         self._check_range("out_pixels", 16, 256, power_of_two=True)
+        self._check_range("threshold_bits", 0, 4)
         self._check_choice("requantize_cycles", REQUANTIZE_CYCLES)
         self._check_choice("multiplier", ("dsp", "fabric"))
         self._check_choice("skew", ("memory", "registers"))
@@ -128,6 +134,11 @@ class ArrayConfig(Geometry):
             raise ConfigError(
                 "diagonal must be False unless cols divide rows and a weight has 1, 2, 4 or 8 "
                 f"digits, not {self.weight_digits} with {self.cols} cols and {self.rows} rows"
+            )
+        if self.channel_step > self.threshold_channels:
+            raise ConfigError(
+                f"threshold_bits must leave {self.channel_step} channels of {OFFSET_DEPTH} entries "
+                f"for {self.cols} cols, not {self.threshold_bits}"
             )
         if self.column_sum_bits > self.acc_bits:
             raise ConfigError(

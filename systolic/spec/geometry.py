@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from systolic.spec.thresholds import ENTRY_BITS
+
 PARAMETER_BITS = 128
 """Bits of one channel's requantization, as :func:`systolic.spec.layout.pack_parameters` has them.
 
@@ -36,6 +38,7 @@ class Geometry:
     requantize_cycles: int
     multiplier: Literal["dsp", "fabric"]
     diagonal: bool
+    threshold_bits: int
 
     # Widths ---------------------------------------------------------------------------------------
 
@@ -102,6 +105,16 @@ class Geometry:
     def parameter_words(self) -> int:
         """Scratchpad words per channel's requantization parameters."""
         return -(-PARAMETER_BITS // self.word_bits)
+
+    @property
+    def threshold_words(self) -> int:
+        """Scratchpad words per entry of the search among thresholds."""
+        return -(-ENTRY_BITS // self.word_bits)
+
+    @property
+    def threshold_channels(self) -> int:
+        """Channels whose thresholds the parameter memory holds: node n of all is its n-th part."""
+        return OFFSET_DEPTH >> self.threshold_bits
 
     @property
     def weight_digits(self) -> int:
@@ -219,8 +232,13 @@ class Geometry:
         """
         return 1 << _ceil_log2(self.cols)
 
-    def drain_interval(self, digits: int) -> int:
-        """Cycles from one drained accumulator to the next where results have so many digits."""
+    def drain_interval(self, digits: int, *, thresholds: bool = False) -> int:
+        """Cycles from one drained accumulator to the next where results have so many digits.
+
+        ``thresholds`` is whether they come from the search among thresholds.
+        """
         # Of two results, the first may be replaced when the last but one digit is written.
         written = digits if self.out_cols == 1 else digits - 1
-        return max(self.requantize_cycles, written, 1)
+        # Two cycles per comparison; behind the last one begins, the next value may come.
+        taken = 2 * self.threshold_bits - 1 if thresholds else self.requantize_cycles
+        return max(taken, written, 1)

@@ -37,6 +37,7 @@ class LoadTarget(IntEnum):
     OFFSETS = 0
     TABLE = 1
     PARAMETERS = 2
+    THRESHOLDS = 3
 
 
 @dataclass(frozen=True)
@@ -125,8 +126,10 @@ class Load(Instruction):
     ``OFFSETS`` and ``TABLE`` entries are 16-bit units, packed; a load starts at a word's first
     unit. An offset is in words, unsigned, added modulo 2**16; a table entry is an activation code
     (low 8 bits). ``PARAMETERS`` are channels of ``ArrayConfig.parameter_words`` words each: see
-    :func:`systolic.spec.layout.pack_parameters`. Only ``OFFSETS`` may be loaded
-    while a drain runs.
+    :func:`systolic.spec.layout.pack_parameters`. ``THRESHOLDS`` are entries of
+    ``ArrayConfig.threshold_words`` words each, in the same memory: see
+    :func:`systolic.spec.layout.pack_thresholds`; parameters that lay there are lost. Only
+    ``OFFSETS`` may be loaded while a drain runs.
     """
 
     OPCODE = Opcode.LOAD
@@ -234,6 +237,10 @@ class Output(Instruction):
     ``onnx`` chooses the rounding (0: TFLite's), ``table`` puts the lookup table behind the clamp,
     ``digits`` is the number of words per result, ``zero`` the code of zero, ``lo`` and ``hi`` the
     clamp, in codes.
+
+    With ``thresholds``, codes come from the search among thresholds instead (see
+    :mod:`systolic.spec.thresholds`), where the configuration has it; ``onnx``, ``zero``, ``lo`` and
+    ``hi`` are then 0. Node n of channel c is entry ``n * ArrayConfig.threshold_channels + c``.
     """
 
     OPCODE = Opcode.OUTPUT
@@ -244,6 +251,7 @@ class Output(Instruction):
         "zero": Field(8, 8),
         "lo": Field(16, 8),
         "hi": Field(24, 8),
+        "thresholds": Field(32, 1),
     }
     WAITS = True
 
@@ -253,6 +261,7 @@ class Output(Instruction):
     zero: int
     lo: int
     hi: int
+    thresholds: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -265,7 +274,7 @@ class Drain(Instruction):
     part on top of nothing; with a ``weight_bits`` of 1 later parts are subtracted; bias added
     once); the largest result of a window becomes channel ``row + c`` of buffer pixel ``pixel + p``:
     row ``(row + c) % rows`` of block ``(row + c) // rows``, where ``row`` itself is below ``rows``.
-    Column c uses parameters ``start + c`` (modulo 256). ``cols`` is a multiple of
+    Column c uses parameters (or thresholds) ``start + c`` (modulo 256). ``cols`` is a multiple of
     ``ArrayConfig.out_cols``, ``start`` of ``ArrayConfig.channel_step``, ``row`` of the array's
     columns or, if these are more, of its rows. ``pixel + count`` is at most
     ``ArrayConfig.drain_pixels``.
@@ -332,7 +341,7 @@ def decode(word: int) -> Instruction:
     Raises
     ------
     InstructionError
-        If the opcode or the load target does not exist, or bits outside the fields are set.
+        If the opcode does not exist, or bits outside the fields are set.
     """
     opcode = word & 7
     if opcode not in INSTRUCTIONS:
@@ -345,10 +354,6 @@ def decode(word: int) -> Instruction:
         for name, field in cls.LAYOUT.items()
     }
     if cls is Load:
-        if values["target"] not in tuple(LoadTarget):
-            raise InstructionError(
-                f"LOAD target must be 0..{max(LoadTarget)}, not {values['target']}"
-            )
         values["target"] = LoadTarget(values["target"])
     instruction = cls(**values)
     if instruction.encode() != word:

@@ -20,8 +20,9 @@ import numpy as np
 
 from systolic.spec.config import ArrayConfig
 from systolic.spec.geometry import INSTRUCTION_BITS, PARAMETER_BITS
-from systolic.spec.isa import Instruction, InstructionError, Sync, decode
+from systolic.spec.isa import Instruction, InstructionError, Load, LoadTarget, Sync, decode
 from systolic.spec.rounding import LIMB_BITS, LIMBS, spread_limbs
+from systolic.spec.thresholds import BIAS_BITS, ENTRY_BITS
 
 
 def pack_words(digits: np.ndarray, config: ArrayConfig) -> bytes:
@@ -41,8 +42,9 @@ def pack_words(digits: np.ndarray, config: ArrayConfig) -> bytes:
     """
     flat = np.ascontiguousarray(digits, dtype=np.uint8).reshape(-1, config.rows)
     bits = np.unpackbits(flat[:, :, None], axis=2, bitorder="little", count=config.digit_bits)
+    used = config.rows * config.digit_bits
     padded = np.zeros((len(flat), config.word_bits), np.uint8)
-    padded[:, : config.rows * config.digit_bits] = bits.reshape(len(flat), -1)
+    padded[:, :used] = bits.reshape(len(flat), used)
     return np.packbits(padded, axis=1, bitorder="little").tobytes()
 
 
@@ -208,6 +210,39 @@ def unpack_parameters(data: bytes, config: ArrayConfig) -> np.ndarray:
     limbs = units[:, 4 : 4 + LIMBS] & (1 << LIMB_BITS) - 1
     multiplier = (limbs << np.arange(LIMBS) * LIMB_BITS).sum(axis=1)
     return np.stack([bias, multiplier, units[:, 2]], axis=1)
+
+
+def pack_thresholds(entries: Sequence[tuple[int, bool]], config: ArrayConfig) -> bytes:
+    """Words of (bias, is_inverted) of nodes, each filled up to whole words.
+
+    From bit 0 up: bias (31 bits, signed), whether the bit is inverted.
+    """
+    mask, length = (1 << BIAS_BITS) - 1, config.threshold_words * config.word_bytes
+    return b"".join(
+        (bias & mask | int(is_inverted) << BIAS_BITS).to_bytes(length, "little")
+        for bias, is_inverted in entries
+    )
+
+
+def unpack_thresholds(data: bytes, config: ArrayConfig) -> np.ndarray:
+    """The inverse of :func:`pack_thresholds`: int64 (entries, 2)."""
+    length = config.threshold_words * config.word_bytes
+    rows = np.frombuffer(data, np.uint8).reshape(-1, length)[:, : ENTRY_BITS // 8]
+    entries = np.ascontiguousarray(rows).view("<u4")[:, 0].astype(np.int64)
+    bias = entries & (1 << BIAS_BITS) - 1
+    bias -= bias >> BIAS_BITS - 1 << BIAS_BITS
+    return np.stack([bias, entries >> BIAS_BITS], axis=1)
+
+
+def load_words(load: Load, config: ArrayConfig) -> int:
+    """Scratchpad words that a LOAD reads."""
+    match load.target:
+        case LoadTarget.PARAMETERS:
+            return load.count * config.parameter_words
+        case LoadTarget.THRESHOLDS:
+            return load.count * config.threshold_words
+        case _:
+            return -(-load.count // config.word_units)
 
 
 def pack_units(units: Sequence[int], config: ArrayConfig) -> bytes:

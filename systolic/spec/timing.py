@@ -36,12 +36,15 @@ class Machine:
         Digits of a result, as set by the last OUTPUT.
     busy_cycles : int
         Cycles so far in which the array was given activations.
+    thresholds : int
+        Whether results come from a search among thresholds, as set by the last OUTPUT.
     """
 
     cycle: int = 0
     drain_free: int = 0
     digits: int = 1
     busy_cycles: int = 0
+    thresholds: int = 0
 
 
 def action_cycles(instruction: Instruction, config: ArrayConfig) -> int:
@@ -49,6 +52,8 @@ def action_cycles(instruction: Instruction, config: ArrayConfig) -> int:
     match instruction:
         case Load(target=LoadTarget.PARAMETERS):
             return 1 + instruction.count * config.parameter_words
+        case Load(target=LoadTarget.THRESHOLDS):
+            return 1 + instruction.count * config.threshold_words
         case Load():
             return 1 + instruction.count
         case Matmul() | Diagonal():
@@ -59,10 +64,13 @@ def action_cycles(instruction: Instruction, config: ArrayConfig) -> int:
             return 0
 
 
-def drain_cycles(instruction: Drain, digits: int, config: ArrayConfig) -> int:
+def drain_cycles(
+    instruction: Drain, digits: int, config: ArrayConfig, *, thresholds: bool = False
+) -> int:
     """Cycles from the one after a DRAIN's execution until the drain engine is idle again."""
     slots = instruction.count * instruction.cols * instruction.window * instruction.parts
-    return 1 + 2 * config.drain_wait_cycles + slots * config.drain_interval(digits)
+    interval = config.drain_interval(digits, thresholds=thresholds)
+    return 1 + 2 * config.drain_wait_cycles + slots * interval
 
 
 def advance(machine: Machine, instruction: Instruction, config: ArrayConfig) -> Machine:
@@ -71,16 +79,19 @@ def advance(machine: Machine, instruction: Instruction, config: ArrayConfig) -> 
     if instruction.waits:
         execute = max(execute, machine.drain_free)
     drain_free, digits, busy = machine.drain_free, machine.digits, machine.busy_cycles
+    thresholds = machine.thresholds
     match instruction:
         case Drain():
-            drain_free = execute + 1 + drain_cycles(instruction, digits, config)
+            cycles = drain_cycles(instruction, digits, config, thresholds=bool(thresholds))
+            drain_free = execute + 1 + cycles
         case Output():
-            digits = instruction.digits
+            digits, thresholds = instruction.digits, instruction.thresholds
         case Matmul() | Diagonal():
             busy += instruction.count * instruction.digits
         case _:
             pass
-    return Machine(execute + 1 + action_cycles(instruction, config), drain_free, digits, busy)
+    cycle = execute + 1 + action_cycles(instruction, config)
+    return Machine(cycle, drain_free, digits, busy, thresholds)
 
 
 def program_cycles(instructions: Iterable[Instruction], config: ArrayConfig) -> list[Machine]:

@@ -8,7 +8,8 @@ import pytest
 from mapping.importers.onnx import import_model
 from mapping.reference import run
 from tests.cli.conftest import Systolic
-from tests.mapping.importers.onnx.random_model import FLOAT_MODELS, INTEGER_MODELS, Draw
+from tests.mapping.importers.onnx.draw import Draw
+from tests.mapping.importers.onnx.random_model import FLOAT_MODELS, INTEGER_MODELS
 from tests.mapping.importers.onnx.writer import Writer
 
 

@@ -26,6 +26,7 @@ from systolic.spec.layout import (
     pack_diagonal,
     pack_instructions,
     pack_parameters,
+    pack_thresholds,
     pack_units,
     pack_weights,
 )
@@ -34,6 +35,7 @@ from systolic.spec.timing import Machine, advance
 ADDRESS_SPACE = 1 << 16
 ACT_WORDS = 320
 STORE_WORDS = 640
+UNKNOWN = 1 << 40
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,9 @@ class _Generator:
         self.loaded = (0, -1)
         self.offsets = np.full(OFFSET_DEPTH, -1, np.int64)
         self.lookup = np.full(OFFSET_DEPTH, ADDRESS_SPACE, np.int64)
-        self.bias = np.full(OFFSET_DEPTH, 1 << 40, np.int64)
+        # Magnitudes of biases, beyond any where none is loaded; both lie in one memory.
+        self.bias = np.full(OFFSET_DEPTH, UNKNOWN, np.int64)
+        self.thresholds = np.full(OFFSET_DEPTH, UNKNOWN, np.int64)
         # Bounds of magnitudes; -1 where nothing was accumulated.
         self.bound = np.full((2, config.acc_depth), -1, np.int64)
         shape = (config.col_blocks, config.drain_pixels)
@@ -237,17 +241,15 @@ class _Generator:
         digits = self.between(1, config.max_digits)
         top = min(255, (1 << digits * config.digit_bits) - 1)
         use_table = config.table and self.chance(0.5)
+        if config.threshold_bits and self.chance(0.5):
+            self.add_searched_output(digits, top, use_table=use_table)
+            return
         ends = self.rng.integers(0, 256 if use_table else top + 1, 2)
         lo, hi = int(ends.min()), int(ends.max())
         if self.chance(0.6):
             lo, hi = 0, 255 if use_table else top
-        if use_table and self.lookup[lo : hi + 1].max() > top:
-            entries = self.rng.integers(0, top + 1, hi + 1 - lo)
-            self.lookup[lo : hi + 1] = entries
-            # Only the low byte of an entry counts.
-            noise = self.rng.integers(0, 256, len(entries)) << 8
-            addr = self.place(pack_units(entries | noise, config))
-            self.add(Load(target=LoadTarget.TABLE, count=len(entries), start=lo, addr=addr))
+        if use_table:
+            self.need_table(lo, hi, top)
         self.output = Output(
             onnx=int(config.onnx and self.chance(0.5)),
             table=int(use_table),
@@ -256,6 +258,26 @@ class _Generator:
             lo=lo,
             hi=hi,
         )
+        self.add(self.output)
+
+    def need_table(self, lo: int, hi: int, top: int) -> None:
+        if self.lookup[lo : hi + 1].max() <= top:
+            return
+        entries = self.rng.integers(0, top + 1, hi + 1 - lo)
+        self.lookup[lo : hi + 1] = entries
+        # Only the low byte of an entry counts.
+        noise = self.rng.integers(0, 256, len(entries)) << 8
+        addr = self.place(pack_units(entries | noise, self.config))
+        self.add(Load(target=LoadTarget.TABLE, count=len(entries), start=lo, addr=addr))
+
+    def add_searched_output(self, digits: int, top: int, *, use_table: bool) -> None:
+        """Codes from thresholds, by way of the table or in as many digits as they may need."""
+        highest = (1 << self.config.threshold_bits) - 1
+        if use_table:
+            self.need_table(0, highest, top)
+        elif highest > top:
+            digits = self.config.digits(self.config.threshold_bits)
+        self.output = Output(table=int(use_table), digits=digits, zero=0, lo=0, hi=0, thresholds=1)
         self.add(self.output)
 
     def add_drain(self, half: int, pixels: int, parts: int) -> None:
@@ -269,10 +291,12 @@ class _Generator:
         cols = (self.between(1, groups) if self.chance(0.5) else groups) * config.out_cols
         row = self.between(0, (config.rows - 1) // config.cols) * config.cols
         pixel = self.between(0, config.drain_pixels - count) if self.chance(0.4) else 0
+        assert self.output is not None
+        find = self.find_thresholds if self.output.thresholds else self.find_parameters
         drain = Drain(
             half=half,
             count=count,
-            start=self.find_parameters(cols, bound),
+            start=find(cols, bound),
             parts=parts,
             cols=cols,
             row=row,
@@ -281,7 +305,6 @@ class _Generator:
         )
         self.add(drain)
         self.draining = half
-        assert self.output is not None
         for channel in range(row, row + cols):
             block = channel // config.rows
             pixels = slice(pixel, pixel + count)
@@ -314,6 +337,7 @@ class _Generator:
         reach = int(self.rng.choice([room, min(room, bound)]))
         bias = self.rng.integers(-reach, reach + 1, cols)
         self.bias[start : start + cols] = np.abs(bias)
+        self.thresholds[start : start + cols] = UNKNOWN
         # Scales around those that spread the results over a code's range.
         scale = 2.0 ** self.rng.uniform(5, 11, cols) / (1 + bound + np.abs(bias))
         multiplier = np.minimum(scale * 2.0**47, 2.0**48 - 1).astype(np.int64)
@@ -322,6 +346,24 @@ class _Generator:
         channels = list(zip(bias.tolist(), multiplier.tolist(), rounds.tolist(), strict=True))
         addr = self.place(pack_parameters(channels, config))
         self.add(Load(target=LoadTarget.PARAMETERS, count=cols, start=start, addr=addr))
+        return start
+
+    def find_thresholds(self, cols: int, bound: int) -> int:
+        """First of ``cols`` channels with thresholds, whose biases leave room for such sums."""
+        config, channels = self.config, self.config.threshold_channels
+        start = self.between(0, channels // config.channel_step - 1) * config.channel_step
+        room = min((1 << config.acc_bits - 1) - 1 - bound, (1 << 30) - 1)
+        reach = min(room, bound) if self.chance(0.5) else room
+        for node in range(1, 1 << config.threshold_bits):
+            first = node * channels + start
+            if self.chance(0.2) and self.thresholds[first : first + cols].max() <= room:
+                continue
+            bias = self.rng.integers(-reach, reach + 1, cols)
+            self.thresholds[first : first + cols] = np.abs(bias)
+            self.bias[first : first + cols] = UNKNOWN
+            entries = zip(bias.tolist(), self.rng.integers(0, 2, cols).tolist(), strict=True)
+            addr = self.place(pack_thresholds(list(entries), config))
+            self.add(Load(target=LoadTarget.THRESHOLDS, count=cols, start=first, addr=addr))
         return start
 
     def add_store(self) -> None:

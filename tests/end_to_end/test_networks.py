@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from mapping.compiler import compile_network
 from mapping.graph import Graph
 from mapping.networks import load_digits_images, load_included
+from mapping.ops import RequantizeThresholds
 from mapping.program import Program
 from mapping.reference import run_all
 from sim.functional import FunctionalSimulator
@@ -20,6 +21,7 @@ from sim.rtl import RtlSimulator
 from sim.runner import Simulator, read_tensor, run_network
 from sim.timing import predict_counters
 from systolic.spec.config import ArrayConfig
+from systolic.spec.isa import Output
 from systolic.spec.rounding import Rounding
 from tests.random_network import LAYERS
 from tests.strategies import images_for, random_network
@@ -90,6 +92,43 @@ def check_config(config: ArrayConfig, seeds: range) -> None:
 def test_every_layer_of_random_networks_equals_the_interpreter(config: ArrayConfig) -> None:
     index = CONFIGS.index(config)
     check_config(config, range(index * NETWORKS, (index + 1) * NETWORKS))
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        array(weight_bits=2, digit_bits=2, threshold_bits=2),
+        array(rows=8, cols=4, weight_bits=1, digit_bits=1, acc_bits=24, threshold_bits=1,
+              multiplier="fabric", requantize_cycles=12, acc_depth=256, onnx=False),
+        array(rows=4, cols=16, weight_bits=4, digit_bits=4, threshold_bits=4, requantize_cycles=8),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_every_layer_of_networks_with_thresholds_equals_the_interpreter(
+    config: ArrayConfig,
+) -> None:
+    rtl = RtlSimulator(config)
+    layers = [name for name in LAYERS if name != "add" or config.weight_bits > 1]
+    searched = 0
+    for seed in range(NETWORKS):
+        graph = random_network(
+            seed, layers=layers, roundings=[Rounding.TFLITE], max_weight_bits=4,
+            max_threshold_bits=config.threshold_bits,
+        )  # fmt: skip
+        check_network(rtl, graph, images_for(graph, IMAGES, seed), keep_all=seed % 2 == 0)
+        code = compile_network(graph, config).code[0]
+        searched += any(isinstance(each, Output) and each.thresholds for each in code)
+    assert searched >= NETWORKS // 3
+
+
+def test_a_single_threshold_per_channel_needs_no_search() -> None:
+    rtl = RtlSimulator(array())
+    with_thresholds = 0
+    for seed in range(2 * NETWORKS):
+        graph = random_network(seed, roundings=[Rounding.TFLITE], max_threshold_bits=1)
+        check_network(rtl, graph, images_for(graph, IMAGES, seed), keep_all=False)
+        with_thresholds += any(isinstance(node, RequantizeThresholds) for node in graph.nodes)
+    assert with_thresholds >= NETWORKS
 
 
 @pytest.mark.slow

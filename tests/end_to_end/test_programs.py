@@ -85,7 +85,15 @@ FAST = (
     array(rows=6, cols=1, weight_bits=3, digit_bits=5, diagonal=True),
     array(rows=12, cols=12, weight_bits=7, digit_bits=2, pe_cols=4, diagonal=True),
     array(rows=32, cols=4, weight_bits=4, digit_bits=2, diagonal=True, skew="registers"),
-)
+    # A search among thresholds: beside any multiplier, in narrow words and in wide ones.
+    array(weight_bits=2, digit_bits=2, acc_bits=32, threshold_bits=2),
+    array(rows=4, cols=4, weight_bits=2, digit_bits=1, acc_bits=16, threshold_bits=1,
+          multiplier="fabric", requantize_cycles=48),
+    array(rows=8, cols=4, digit_bits=2, threshold_bits=3, acc_bits=31, table=False),
+    array(rows=16, cols=16, digit_bits=8, threshold_bits=4, onnx=False, requantize_cycles=8),
+    array(rows=12, cols=12, weight_bits=4, digit_bits=4, threshold_bits=4, acc_bits=24,
+          multiplier="fabric", requantize_cycles=6, acc_depth=16),
+)  # fmt: skip
 
 SLOW = (
     array(rows=4, cols=32, digit_bits=8, pe_cols=8),
@@ -145,6 +153,9 @@ def test_random_programs_use_all_there_is() -> None:
     )
     for used in ("SYNC   halt=0", "onnx=1 table=1", "target=0", "target=1", "target=2"):
         assert used in lines
+    searching = replace(config, threshold_bits=2)
+    words = [word for each in random_program(searching, 0).code for word in str(each).split()]
+    assert {"target=3", "thresholds=1"} <= set(words)
     diagonal = replace(config, diagonal=True)
     assert any("DIAGONAL" in str(each) for each in random_program(diagonal, 0).code)
     for used in ("repeat=1", "parts=5", "window=7", "first=0"):

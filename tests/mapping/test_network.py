@@ -79,7 +79,8 @@ def every_kind() -> Graph:
     steps = dense.requantize_thresholds(
         [-(1 << 40), 0, 1 << 40], ActType(2, signed=True, zero_point=-2), is_descending=True
     )
-    return builder.graph(dense, fixed, joined, steps)
+    product = joined.dynamic_matmul(builder.constant(np.full((1, 2, 8), -9), 5, zero_point=3))
+    return builder.graph(dense, fixed, joined, steps, product)
 
 
 @given(st.one_of(networks(), networks(max_threshold_bits=4)))

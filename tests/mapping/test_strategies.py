@@ -11,6 +11,7 @@ from mapping.graph_codec import NODE_KINDS
 from mapping.ops import Conv2d, Requantize, RequantizeThresholds, Weighted
 from mapping.reference import run_all
 from systolic.spec.rounding import Rounding
+from tests.random_product import random_product
 from tests.strategies import images_for, networks, random_network
 
 SEEDS = range(300)
@@ -28,15 +29,20 @@ def threshold_sample() -> tuple[Graph, ...]:
     return tuple(random_network(seed, max_threshold_bits=4) for seed in SEEDS[:100])
 
 
+@cache
+def product_sample() -> tuple[Graph, ...]:
+    """Networks with products of computed tensors."""
+    return tuple(random_product(seed) for seed in SEEDS[:50])
+
+
 def test_the_same_seed_gives_the_same_network() -> None:
     assert all(random_network(seed) == sample()[seed] for seed in SEEDS[:20])
     assert sample()[0] != sample()[1]
 
 
 def test_every_kind_of_node_occurs() -> None:
-    counts = Counter(
-        node.KIND for graph in (*sample(), *threshold_sample()) for node in graph.nodes
-    )
+    graphs = (*sample(), *threshold_sample(), *product_sample())
+    counts = Counter(node.KIND for graph in graphs for node in graph.nodes)
     assert set(counts) == set(NODE_KINDS)
     assert min(counts.values()) >= 20
 

@@ -1,5 +1,7 @@
 """The functional simulator: networks against the graph's interpreter, and strictness."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -148,6 +150,53 @@ def test_what_the_machine_leaves_undefined_is_an_error(
 ) -> None:
     with pytest.raises(SimulationError, match=message):
         run_instructions(*instructions)
+
+
+SEARCHED = Output(digits=1, zero=0, lo=0, hi=0, thresholds=1)
+NODES = Load(target=LoadTarget.THRESHOLDS, count=192, start=64, addr=300)
+
+
+def run_searching(config: ArrayConfig, *instructions: Instruction) -> None:
+    """Run instructions on a small array; what thresholds they load are zero."""
+    simulator = FunctionalSimulator(config)
+    for addr, data in (DATA | {300: bytes(2 * 192 * config.word_bytes)}).items():
+        simulator.write(addr, data)
+    code = [instruction.encode() for instruction in (*instructions, Sync(halt=1))]
+    simulator.write(200, pack_instructions(code, config))
+    simulator.run(200)
+
+
+@pytest.mark.parametrize(
+    ("instructions", "message"),
+    [
+        ((OFFSETS, SEARCHED, MATMUL, DRAIN), "uses thresholds never loaded"),
+        ((OFFSETS, NODES, SEARCHED, MATMUL, Drain(half=0, count=2, cols=4, start=64)),
+         "uses thresholds of channel 67 of 64"),
+        ((OFFSETS, PARAMETERS, Load(target=LoadTarget.THRESHOLDS, count=4, addr=300), OUTPUT,
+          MATMUL, DRAIN), "uses parameters never loaded"),
+        ((OFFSETS, NODES, Load(target=LoadTarget.PARAMETERS, count=1, start=130, addr=40),
+          SEARCHED, MATMUL, DRAIN), "uses thresholds never loaded"),
+        ((Output(digits=1, zero=0, lo=0, hi=3, thresholds=1),), "zero, lo and hi must be 0"),
+        ((OFFSETS, NODES, Output(table=1, digits=1, zero=0, lo=0, hi=0, thresholds=1), MATMUL,
+          DRAIN), "may look up table entries never loaded"),
+    ],
+)  # fmt: skip
+def test_thresholds_and_parameters_share_a_memory(
+    instructions: tuple[Instruction, ...], message: str
+) -> None:
+    with pytest.raises(SimulationError, match=message):
+        run_searching(replace(CONFIG, threshold_bits=2), *instructions)
+
+
+def test_parameters_and_thresholds_may_lie_beside_each_other() -> None:
+    config = replace(CONFIG, threshold_bits=2)
+    run_searching(config, OFFSETS, PARAMETERS, NODES, OUTPUT, MATMUL, DRAIN, SEARCHED, DRAIN)
+
+
+@pytest.mark.parametrize("instruction", [SEARCHED, NODES])
+def test_thresholds_need_a_configuration_with_them(instruction: Instruction) -> None:
+    with pytest.raises(SimulationError, match="needs a configuration with threshold_bits"):
+        run_searching(CONFIG, instruction)
 
 
 def test_a_drain_may_end_in_front_of_the_hosts_pixel() -> None:

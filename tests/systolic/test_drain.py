@@ -25,9 +25,17 @@ WAIT_CYCLES = 9
 INTERVALS = (2, 1, 5)
 
 
-def make(cols: int, intervals: tuple[int, ...] = INTERVALS) -> Drain:
+def make(
+    cols: int, intervals: tuple[int, ...] = INTERVALS, searching: tuple[int, ...] = ()
+) -> Drain:
     """An engine for halves of 32 accumulators."""
-    return Drain(addr_bits=5, cols=cols, intervals=intervals, wait_cycles=WAIT_CYCLES)
+    return Drain(
+        addr_bits=5,
+        cols=cols,
+        intervals=intervals,
+        wait_cycles=WAIT_CYCLES,
+        threshold_intervals=searching,
+    )
 
 
 def slots_of(drain: DrainInstruction) -> list[tuple[int, ...]]:
@@ -48,9 +56,9 @@ def slots_of(drain: DrainInstruction) -> list[tuple[int, ...]]:
     ]
 
 
-def start(drain: DrainInstruction, digits: int) -> list[dict]:
+def start(drain: DrainInstruction, digits: int, thresholds: int = 0) -> list[dict]:
     """Cycles of an OUTPUT and a DRAIN, and noise where an instruction is no longer."""
-    output = Output(digits=digits, zero=0, lo=0, hi=0)
+    output = Output(digits=digits, zero=0, lo=0, hi=0, thresholds=thresholds)
     return [
         {"instruction_i": output.encode(), "output_en_i": 1},
         {"instruction_i": drain.encode(), "output_en_i": 0, "start_i": 1},
@@ -72,15 +80,26 @@ def drains(draw: st.DrawFn) -> DrainInstruction:
 
 
 @settings(max_examples=40)
-@given(drains(), st.sampled_from([INTERVALS, (3, 3, 3)]), st.integers(1, 3), st.integers(0, 2))
+@given(
+    drains(),
+    st.sampled_from([INTERVALS, (3, 3, 3)]),
+    st.sampled_from([(), (7, 3, 9), (3, 3, 3)]),
+    st.integers(1, 3),
+    st.integers(0, 2),
+)
 def test_slots_come_in_order_and_on_time(
-    drain: DrainInstruction, intervals: tuple[int, ...], digits: int, more: int
+    drain: DrainInstruction,
+    intervals: tuple[int, ...],
+    searching: tuple[int, ...],
+    digits: int,
+    more: int,
 ) -> None:
-    interval = intervals[digits - 1]
+    thresholds = int(bool(searching) and more > 0)
+    interval = (searching if thresholds else intervals)[digits - 1]
     slots = slots_of(drain)
     cycles = 2 * WAIT_CYCLES + len(slots) * interval
-    stimuli = start(drain, digits) + [{}] * cycles
-    rows = trace(make(drain.cols + more, intervals), stimuli, *OUTPUTS)
+    stimuli = start(drain, digits, thresholds) + [{}] * cycles
+    rows = trace(make(drain.cols + more, intervals, searching), stimuli, *OUTPUTS)
     busy = [row[0] for row in rows]
     assert busy == [0, *[1] * cycles, 0, 0]  # from the start strobe on, of the next cycle
     first = 2 + WAIT_CYCLES

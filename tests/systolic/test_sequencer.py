@@ -28,7 +28,7 @@ from tests.systolic.cycles import converts
 
 CONFIGS = (
     ArrayConfig(rows=4, cols=1, weight_bits=1, digit_bits=1),
-    ArrayConfig(rows=8, cols=4, weight_bits=5, digit_bits=3, pe_cols=2),
+    ArrayConfig(rows=8, cols=4, weight_bits=5, digit_bits=3, pe_cols=2, threshold_bits=2),
     ArrayConfig(rows=16, cols=2, digit_bits=8),
 )
 CODE, DATA, HOST = 0, 1000, 5000
@@ -78,7 +78,7 @@ class Machine:
     digit: int = 0
     pixel: int = 0
     drain_left: int = 0
-    out_digits: int = 1
+    output: Output = field(default_factory=lambda: Output(digits=1, zero=0, lo=0, hi=0))
     instruction: Instruction = field(default_factory=lambda: Sync(halt=1))
     offsets: dict[int, int] = field(default_factory=dict)
     offset: int = 0
@@ -134,11 +134,13 @@ class Machine:
         if now["parameter_en_o"]:
             self.events.append(("parameter", self.index, now["parameter_en_o"], self.word))
         if now["output_en_o"]:
-            self.out_digits = decode(now["instruction_o"]).digits
+            self.output = decode(now["instruction_o"])
         if now["drain_start_o"]:
             # The strobe comes in the drain's first cycle.
             drain = decode(now["instruction_o"])
-            self.drain_left = drain_cycles(drain, self.out_digits, self.config) - 1
+            digits, thresholds = self.output.digits, bool(self.output.thresholds)
+            cycles = drain_cycles(drain, digits, self.config, thresholds=thresholds)
+            self.drain_left = cycles - 1
         for name in ("output_en_o", "drain_start_o"):
             if now[name]:
                 self.events.append((name, decode(now["instruction_o"])))
@@ -222,8 +224,9 @@ def run(machine: Machine, *, step: bool = False) -> Status:
 def table_events(load: Load, machine: Machine) -> list[tuple]:
     """What a LOAD writes, entry by entry."""
     config = machine.config
-    if load.target is LoadTarget.PARAMETERS:
-        words = config.parameter_words
+    if load.target in (LoadTarget.PARAMETERS, LoadTarget.THRESHOLDS):
+        is_threshold = load.target is LoadTarget.THRESHOLDS
+        words = config.threshold_words if is_threshold else config.parameter_words
         return [
             ("parameter", load.start + at // words, 1 << at % words, machine.words[load.addr + at])
             for at in range(load.count * words)
@@ -269,7 +272,7 @@ def expected_events(code: list[Instruction], machine: Machine) -> list[tuple]:
     return events
 
 
-def random_instruction(rng: np.random.Generator) -> Instruction:
+def random_instruction(rng: np.random.Generator, config: ArrayConfig) -> Instruction:
     """Any instruction, with small counts."""
     count, start, digits = (int(rng.integers(low, 7)) for low in (1, 0, 1))
     move = {"count": count, "start": start, "digits": digits, "base": int(rng.integers(0, 9999))}
@@ -277,12 +280,15 @@ def random_instruction(rng: np.random.Generator) -> Instruction:
         case 0:
             return Sync(halt=0)
         case 1:
-            target, addr = LoadTarget(int(rng.integers(0, 3))), DATA + int(rng.integers(0, 40))
+            targets = list(LoadTarget)[: 4 if config.threshold_bits else 3]
+            target, addr = targets[rng.integers(0, len(targets))], DATA + int(rng.integers(0, 40))
             return Load(target=target, count=count, start=start, addr=addr)
         case 2:
             return Matmul(first=0, half=0, weights=DATA + int(rng.integers(0, 40)), **move)
         case 3:
-            return Output(digits=int(rng.integers(1, 3)), zero=0, lo=0, hi=255)
+            thresholds = int(rng.integers(0, 2)) if config.threshold_bits else 0
+            digits = int(rng.integers(1, 3))
+            return Output(digits=digits, zero=0, lo=0, hi=255, thresholds=thresholds)
         case 4:
             return Drain(half=0, count=int(rng.integers(1, 4)), cols=2)
         case _:
@@ -294,7 +300,7 @@ def random_instruction(rng: np.random.Generator) -> Instruction:
 def test_programs_move_what_they_say_in_the_cycles_they_say(config: ArrayConfig, seed: int) -> None:
     rng = np.random.default_rng(seed)
     start = Output(digits=1, zero=0, lo=0, hi=0)
-    code = [start, *(random_instruction(rng) for _ in range(8)), Sync(halt=1)]
+    code = [start, *(random_instruction(rng, config) for _ in range(8)), Sync(halt=1)]
     machine = Machine(config, place(config, [each.encode() for each in code], seed))
     assert run(machine) is Status.HALTED
     assert machine.events == expected_events(code, machine)

@@ -35,6 +35,9 @@ FLOAT_BITS = 24
 
 MAX_ACC = (1 << 31) - 1
 SIMPLE_RATIOS = 24
+MAX_TIES = 32
+"""Pairs near a tie, at most: one or two occur."""
+
 NEIGHBOURS = (0, 1, -1, 2, -2)
 """Factors to try, in units of the last place from the nearest."""
 
@@ -78,14 +81,16 @@ def requantize_sums(walk: Walk, node: Node, sums: Sums, grid: Grid) -> Codes:
         factors = factors if found is None else found
     else:
         walk.doubt(node, "float32 rounds within its sums: near ties it may differ by one step")
-    return Codes(requantized(sums, factors, grid, low, high), sums.index)
+    return Codes(requantized(sums.acc, factors, grid, (low, high)), sums.index)
 
 
-def requantized(sums: Sums, factors: FloatArray, grid: Grid, low: int, high: int) -> Value:
-    """Append the requantization, with one scale if all are the same."""
+def requantized(
+    acc: Value, factors: FloatArray, grid: Grid, clamp: tuple[int, int] | None = None
+) -> Value:
+    """Append a requantization, with one scale if all are the same."""
     unique = np.unique(factors)
     scale = (unique if unique.size == 1 else factors).astype(np.float32)
-    return sums.acc.requantize_onnx(scale, grid.element, clamp=(low, high))
+    return acc.requantize_onnx(scale, grid.element, clamp=clamp)
 
 
 def _equal_factors(
@@ -193,6 +198,8 @@ def add_codes(
     if found is None:
         found = nearest_weights(*scales, grid.scale)
         count = rounding.wrong(found, pairs, results).size
+        if count > MAX_TIES:
+            raise RefusedError("only a sum of two activations, perhaps clamped, is supported")
         walk.doubt(node, f"float32 rounds {count} of {results.size:,} pairs otherwise, near ties")
     total = left.value.add(right.value, found.weights, name=node.label)
     fixed = total.requantize_fixed(found.scale.multiplier, grid.element, clamp=clamp)

@@ -233,6 +233,19 @@ class Weights:
 
 
 @dataclass(frozen=True, eq=False)
+class Steps:
+    """Constants that are quantized and wait to be dequantized.
+
+    Parameters
+    ----------
+    values : ndarray of int64
+        With their zero points.
+    """
+
+    values: IntArray
+
+
+@dataclass(frozen=True, eq=False)
 class Ended:
     """What the host makes of an output.
 
@@ -251,8 +264,7 @@ class Ended:
     grid: Grid | None = None
 
 
-Thing = Given | Codes | Real | Pairs | Parts | Sums | Weights | Ended
-Movable = Given | Codes | Real
+Thing = Given | Codes | Real | Pairs | Parts | Sums | Weights | Steps | Ended
 
 
 def natural(shape: tuple[int, ...]) -> IntArray:

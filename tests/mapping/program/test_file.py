@@ -68,12 +68,12 @@ def test_messages_name_the_file(tmp_path: Path) -> None:
         (DATA[:20], "truncated: 20 bytes"),
         (DATA[:-1], "must be .* bytes long by its header"),
         (DATA + b"x", "must be .* bytes long by its header"),
-        (DATA[:8] + struct.pack("<I", 5) + DATA[12:], "format version must be 4, not 5"),
+        (DATA[:8] + struct.pack("<I", 6) + DATA[12:], "format version must be 5, not 6"),
         (DATA[:12] + struct.pack("<I", 1 << 31) + DATA[16:], "description must be at most"),
         (DATA[:16] + struct.pack("<I", 1 << 31) + DATA[20:], "image must be at most"),
-        (sealed(HEADER.pack(b"SYSTPRG\n", 4, 1, 0), b"{"), "not JSON"),
-        (sealed(HEADER.pack(b"SYSTPRG\n", 4, 2, 0), b"[]"), "object with exactly"),
-        (sealed(HEADER.pack(b"SYSTPRG\n", 4, 200_000, 0), b"[" * 200_000), "nested|not JSON"),
+        (sealed(HEADER.pack(b"SYSTPRG\n", 5, 1, 0), b"{"), "not JSON"),
+        (sealed(HEADER.pack(b"SYSTPRG\n", 5, 2, 0), b"[]"), "object with exactly"),
+        (sealed(HEADER.pack(b"SYSTPRG\n", 5, 200_000, 0), b"[" * 200_000), "nested|not JSON"),
     ],
 )
 def test_what_is_no_program_file_is_refused(data: bytes, message: str) -> None:

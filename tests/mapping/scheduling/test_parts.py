@@ -181,7 +181,7 @@ def test_a_layers_end_costs_nothing_to_cut_at() -> None:
 
 def test_too_many_constants_for_a_layer_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mapping.scheduling.image.ADDRESS_SPACE", 3)
-    constants = NumberedConstants(CONFIGS[0])
+    constants = NumberedConstants(CONFIGS[0], 0)
     units = [constants.units(np.array([value])) for value in (5, 6, 5, 7)]
     assert units == [0, 1, 0, 2]
     with pytest.raises(ValueError, match="more than 3 different constants"):

@@ -39,6 +39,7 @@ def configs(draw: st.DrawFn) -> ArrayConfig:
         onnx=draw(st.booleans()),
         table=draw(st.booleans()),
         diagonal=can_diagonal and draw(st.booleans()),
+        threshold_bits=draw(st.integers(0, 4 if cols <= 16 else 3)),
     )
 
 
@@ -72,6 +73,11 @@ def configs(draw: st.DrawFn) -> ArrayConfig:
         ({"cols": 6}, r"cols must divide rows or be a multiple of it, not 6 cols with 16 rows"),
         ({"rows": 4.0}, r"rows must be of type int, not 4.0"),
         ({"rows": True}, r"rows must be of type int, not True"),
+        ({"threshold_bits": 5}, r"threshold_bits must be between 0 and 4, not 5"),
+        (
+            {"cols": 32, "threshold_bits": 4},
+            r"threshold_bits must leave 32 channels of 256 entries for 32 cols, not 4",
+        ),
         ({"onnx": 1}, r"onnx must be of type bool, not 1"),
         ({"diagonal": True, "cols": 32}, r"diagonal must be False .*not 2 with 32 cols and 16"),
         ({"diagonal": True, "digit_bits": 3}, r"diagonal must be False .*not 3 with 4 cols"),
@@ -102,10 +108,11 @@ def test_limits_themselves_can_be_built() -> None:
 
 @given(configs())
 def test_json_carries_every_field(config: ArrayConfig) -> None:
-    fields = asdict(config)
-    if not config.diagonal:
-        del fields["diagonal"]
-    assert json.loads(config.to_json()) == fields
+    values = asdict(config)
+    for name in ("diagonal", "threshold_bits"):
+        if not values[name]:
+            del values[name]
+    assert json.loads(config.to_json()) == values
     assert ArrayConfig.from_json(config.to_json()) == config
 
 
@@ -129,8 +136,13 @@ def test_other_json_is_refused(text: str, message: str) -> None:
         ArrayConfig.from_json(text)
 
 
+def test_an_array_without_thresholds_has_the_digest_it_had_before_them() -> None:
+    assert ArrayConfig().digest.hex() == "c4445dbb3dc1dac4"
+    assert ArrayConfig(threshold_bits=1).digest != ArrayConfig().digest
+
+
 def test_digest_is_that_of_sorted_json() -> None:
-    config = ArrayConfig(diagonal=True)
+    config = ArrayConfig(diagonal=True, threshold_bits=2)
     text = json.dumps(asdict(config), sort_keys=True)
     assert config.digest == hashlib.sha256(text.encode()).digest()[:8]
 
@@ -159,6 +171,7 @@ def test_every_field_changes_the_digest() -> None:
         onnx=False,
         table=False,
         diagonal=True,
+        threshold_bits=3,
     )
     four = replace(config, requantize_cycles=4)
     digests = {config.digest, four.digest}
@@ -188,6 +201,9 @@ def test_words_hold_what_they_must(config: ArrayConfig) -> None:
     assert config.instruction_words * config.word_bits >= 64
     assert (config.parameter_words - 1) * config.word_bits < 128
     assert config.parameter_words * config.word_bits >= 96
+    assert (config.threshold_words - 1) * config.word_bits < 32
+    assert config.threshold_words * config.word_bits >= 32
+    assert config.threshold_channels << config.threshold_bits == 256
     assert config.weight_digits * config.digit_bits >= config.weight_bits
     assert config.weight_words == config.cols * config.weight_digits
     assert config.groups * config.pe_cols == config.cols

@@ -6,19 +6,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from systolic.spec.config import ArrayConfig
-from systolic.spec.isa import InstructionError, Store, Sync
+from systolic.spec.isa import InstructionError, Load, LoadTarget, Store, Sync
 from systolic.spec.layout import (
     address_behind_sync,
     join_digits,
+    load_words,
     pack_activations,
     pack_instructions,
     pack_parameters,
+    pack_thresholds,
     pack_units,
     pack_weights,
     pack_words,
     split_digits,
     unpack_activations,
     unpack_parameters,
+    unpack_thresholds,
     unpack_weights,
     unpack_words,
 )
@@ -124,6 +127,33 @@ def test_a_channel_has_bias_multiplier_and_round_from_bit_0(digit_bits: int) -> 
         assert sum(limb << 12 * index for index, limb in enumerate(limbs)) == multiplier
         assert max(limbs) < 1 << 12
     assert unpack_parameters(data, config).tolist() == [list(channel) for channel in channels]
+
+
+@given(CONFIGS, st.lists(st.tuples(st.integers(-(1 << 30), (1 << 30) - 1), st.booleans())))
+def test_an_entry_among_thresholds_has_31_bits_and_a_flag(
+    config: ArrayConfig, entries: list[tuple[int, bool]]
+) -> None:
+    data = pack_thresholds(entries, config)
+    length = config.threshold_words * config.word_bytes
+    assert len(data) == len(entries) * length
+    for index, (bias, is_inverted) in enumerate(entries):
+        value = int.from_bytes(data[index * length :][:length], "little")
+        assert (value % (1 << 31), value >> 31) == (bias % (1 << 31), is_inverted)
+    assert unpack_thresholds(data, config).tolist() == [[b, int(i)] for b, i in entries]
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        (LoadTarget.PARAMETERS, 7 * 4),
+        (LoadTarget.THRESHOLDS, 7),
+        (LoadTarget.TABLE, 4),
+        (LoadTarget.OFFSETS, 4),
+    ],
+)
+def test_a_load_reads_whole_words(target: LoadTarget, words: int) -> None:
+    config = ArrayConfig(digit_bits=2)
+    assert load_words(Load(target=target, count=7, addr=0), config) == words
 
 
 def test_units_and_instructions_fill_up_to_whole_words() -> None:

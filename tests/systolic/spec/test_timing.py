@@ -34,6 +34,8 @@ OFFSETS = Load(target=LoadTarget.OFFSETS, count=9, addr=0)
         (Load(target=LoadTarget.TABLE, count=256, addr=0), 1 + 256),
         # Two words for each channel.
         (Load(target=LoadTarget.PARAMETERS, count=5, addr=0), 1 + 2 * 5),
+        # One for each threshold.
+        (Load(target=LoadTarget.THRESHOLDS, count=5, addr=0), 1 + 5),
         # Eight words of weights, then ten pixels of two.
         (MATMUL, 8 + 20),
         # Two words, each four times.
@@ -67,6 +69,20 @@ def test_a_drain_takes_its_interval_for_every_accumulator() -> None:
     assert drain_cycles(DRAIN, 8, config) - two == (7 - 2) * slots
     more = Drain(half=0, count=6, cols=4, window=2, parts=3)
     assert drain_cycles(more, 4, config) - drain_cycles(DRAIN, 4, config) == 3 * 4 * 2 * 3
+
+
+@pytest.mark.parametrize(("bits", "interval"), [(1, 1), (2, 3), (3, 5), (4, 7)])
+def test_a_drain_with_thresholds_takes_two_cycles_less_one_for_every_bit(
+    bits: int, interval: int
+) -> None:
+    config = ArrayConfig(threshold_bits=bits, requantize_cycles=12)
+    drain, machine = Drain(half=0, count=5, cols=4), Machine()
+    searching = Output(digits=1, zero=0, lo=0, hi=0, thresholds=1)
+    for output, each in ((OUTPUT, 12), (searching, interval)):
+        machine = advance(machine, output, config)
+        after = advance(machine, drain, config)
+        waits = 1 + 2 * config.drain_wait_cycles
+        assert after.drain_free - after.cycle == waits + 5 * 4 * each
 
 
 def test_a_drain_runs_beside_matmuls_and_holds_up_the_rest() -> None:

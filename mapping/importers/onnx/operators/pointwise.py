@@ -118,7 +118,8 @@ def multiply(walk: Walk, node: Node) -> Thing:
         if len(constants) != 1:
             raise RefusedError("sums are only multiplied with positive constants")
         scales = walk.scales(node, constants[0])
-        if scales.size not in (1, sums.acc.type.channels) or not np.all(sums.scales == 1):
+        is_plain = np.all(sums.scales == 1) and (sums.low, sums.high) == (-np.inf, np.inf)
+        if scales.size not in (1, sums.acc.type.channels) or not is_plain:
             raise RefusedError("sums are only multiplied once, with one number or one per channel")
         return replace(sums, scales=scales)
     constant = _number(walk, node)

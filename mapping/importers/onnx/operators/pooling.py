@@ -89,7 +89,7 @@ def qlinear_global_average_pool(walk: Walk, node: Node) -> Codes:
     real, result = _quantized(walk, node)
     sums = _sums(walk, node, real, _whole(real.codes))
     factors = sums.scales / (np.float32(result.scale) * np.float32(sums.divisor))
-    return Codes(requantized(sums, factors, result, *result.bounds), sums.index)
+    return Codes(requantized(sums.acc, factors, result), sums.index)
 
 
 def _check_order(node: Node) -> None:

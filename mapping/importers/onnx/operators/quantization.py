@@ -20,6 +20,7 @@ from mapping.importers.onnx.values import (
     Pairs,
     Parts,
     Real,
+    Steps,
     Sums,
     Thing,
     Weights,
@@ -30,10 +31,13 @@ INTEGERS: Final = ("int32", *BITS)
 FLOAT: Final = 1
 """The format's number of float32."""
 
+OUTPUT_KINDS: Final = {0: "uint8", 2: "uint8", 3: "int8", 21: "uint4", 22: "int4"}
+"""The format's numbers of activations' types; 0 stands for none."""
+
 
 def dequantize(walk: Walk, node: Node) -> Thing:
     """Import DequantizeLinear: of a constant, of activations, or as the end of an output."""
-    if walk.is_constant(node, 0) or isinstance(walk.thing(node, 0), Weights):
+    if walk.is_constant(node, 0) or isinstance(walk.thing(node, 0), Steps):
         return _weights(walk, node)
     grid = _grid(walk, node)
     thing = walk.thing(node, 0)
@@ -46,7 +50,7 @@ def dequantize(walk: Walk, node: Node) -> Thing:
 def _grid(walk: Walk, node: Node) -> Grid:
     if integer(node, "block_size", 0):
         raise RefusedError("blocks with a scale each are not supported")
-    if walk.has(node, 2) or node.op != "DequantizeLinear":
+    if walk.has(node, 2):
         return walk.grid(node, 1)
     # Without a zero point, the type is that of what is dequantized.
     return Grid(walk.grid(node, 1).scale, 0, walk.kind(node, 0))
@@ -65,33 +69,35 @@ def _weights(walk: Walk, node: Node) -> Weights:
     """Dequantized constants: their values less the zero points, and their scales."""
     if integer(node, "block_size", 0):
         raise RefusedError("blocks with a scale each are not supported")
-    values, scales = _integers(walk, node), walk.scales(node, 1)
-    zeros = np.zeros(1, np.int64)
+    thing = None if walk.is_constant(node, 0) else walk.thing(node, 0)
+    if isinstance(thing, Steps):
+        values = thing.values
+    else:
+        values = walk.constant(node, 0, *INTEGERS).astype(np.int64)
+    scales, zeros = walk.scales(node, 1), np.zeros(1, np.int64)
     if walk.has(node, 2):
         zeros = walk.constant(node, 2, *INTEGERS).astype(np.int64).ravel()
     axis = _axis(integer(node, "axis", 1), values.ndim) if scales.size > 1 else 0
     return centred(values, zeros, scales, axis)
 
 
-def _integers(walk: Walk, node: Node) -> IntArray:
-    if walk.is_constant(node, 0):
-        return walk.constant(node, 0, *INTEGERS).astype(np.int64)
-    thing = walk.thing(node, 0)
-    assert isinstance(thing, Weights)  # its caller has looked
-    return thing.values
-
-
 def centred(values: Array, zeros: Array, scales: Array, axis: int) -> Weights:
     """Weights of integers, zero points and scales."""
-    count = values.shape[axis] if values.ndim else 1
-    for name, array in (("scale", scales), ("zero point", zeros)):
-        if array.size not in (1, count):
-            raise RefusedError(f"its constant must have 1 or {count} {name}s, not {array.size}")
-    shape = [1] * values.ndim
-    if zeros.size > 1:
-        shape[axis] = -1
-    offsets = zeros.astype(np.int64).reshape(shape)
+    _along(scales, axis, values)
+    offsets = _along(zeros, axis, values).astype(np.int64)
     return Weights(values.astype(np.int64) - offsets, scales.astype(np.float32), axis)
+
+
+def _along(numbers: Array, axis: int, values: Array) -> Array:
+    """One number, or one per index of an axis, in a shape that fits the values."""
+    count = values.shape[axis] if values.ndim else 1
+    if numbers.size not in (1, count):
+        raise RefusedError(f"its constant must have 1 or {count} scales and zero points, "
+                           f"not {numbers.size}")  # fmt: skip
+    shape = [1] * values.ndim
+    if numbers.size > 1:
+        shape[axis] = -1
+    return numbers.reshape(shape)
 
 
 def _axis(axis: int, axes: int) -> int:
@@ -105,6 +111,8 @@ def quantize(walk: Walk, node: Node) -> Thing:
     if walk.is_constant(node, 0):
         return _quantized_constant(walk, node)
     grid, thing = walk.grid(node, 1), walk.thing(node, 0)
+    if not walk.has(node, 2):
+        grid = grid._replace(kind=_output_kind(node))
     match thing:
         case Given():
             return walk.add_input(thing, node.inputs[0], grid, is_real=True)
@@ -118,7 +126,7 @@ def quantize(walk: Walk, node: Node) -> Thing:
             return requantize_sums(walk, node, thing, grid)
         case Ended():
             return _quantized_end(thing, grid)
-        case Codes() | Weights():
+        case Codes() | Weights() | Steps():
             raise RefusedError("its input is quantized already")
 
 
@@ -174,25 +182,25 @@ def _ended(ended: Ended, rounded: Rounded, grid: Grid | None) -> Ended:
     return Ended(ended.codes, end, grid)
 
 
-def _quantized_constant(walk: Walk, node: Node) -> Weights:
+def _quantized_constant(walk: Walk, node: Node) -> Steps:
     """Integers of a real constant, as they are kept until they are dequantized again."""
-    values = walk.constant(node, 0, "float")
-    scales = walk.scales(node, 1)
-    zeros, kind = np.zeros(1, np.int64), "uint8"
+    values, scales = walk.constant(node, 0, "float"), walk.scales(node, 1)
+    zeros, kind = np.zeros(1, np.int64), _output_kind(node)
     if walk.has(node, 2):
         found = walk.constant_of(node, 2, *BITS)
         zeros, kind = found.values.astype(np.int64).ravel(), found.kind
     axis = _axis(integer(node, "axis", 1), values.ndim) if scales.size > 1 else 0
     low, high = Grid(1.0, 0, kind).bounds
-    shape = [1] * values.ndim
-    if scales.size > 1:
-        shape[axis] = -1
-    for array in (scales, zeros):
-        if array.size not in (1, values.shape[axis] if values.ndim else 1):
-            raise RefusedError("its scales and zero points must be one, or one per channel")
-    steps = np.rint(values / scales.reshape(shape if scales.size > 1 else ()))
-    offsets = zeros.reshape(shape if zeros.size > 1 else ())
-    return Weights(np.clip(steps + offsets, low, high).astype(np.int64), np.ones(1, np.float32))
+    steps = np.rint(values / _along(scales, axis, values)) + _along(zeros, axis, values)
+    return Steps(np.clip(steps, low, high).astype(np.int64))
+
+
+def _output_kind(node: Node) -> str:
+    """Type of a result whose zero point is left out."""
+    number = integer(node, "output_dtype", 0)
+    if number not in OUTPUT_KINDS:
+        raise RefusedError(f"its output_dtype must be {', '.join(BITS)}, not type {number}")
+    return OUTPUT_KINDS[number]
 
 
 def cast(walk: Walk, node: Node) -> Thing:

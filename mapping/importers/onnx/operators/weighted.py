@@ -257,9 +257,7 @@ def _requantized(
     """Result of a kernel on integers: one float32 scale per channel, computed as it does."""
     acc, index = placed
     scales = np.float32(source.scale) * weights.scales
-    sums = Sums(acc, index, scales, 1, np.zeros(1, np.int64), is_exact=True)
-    factors = scales / np.float32(result.scale)
-    return Codes(requantized(sums, factors, result, *result.bounds), index)
+    return Codes(requantized(acc, scales / np.float32(result.scale), result), index)
 
 
 def _real_sums(

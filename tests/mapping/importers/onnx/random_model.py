@@ -61,6 +61,23 @@ def qlinear_conv(draw: Draw) -> tuple[bytes, list[Array]]:
     return draw.finish(Tensor(name, (), result.scale, result.zero))
 
 
+def many_sums(draw: Draw) -> tuple[bytes, list[Array]]:
+    """A convolution of so many results that some are a unit in the last place from a tie."""
+    draw.dtype = np.dtype(np.int8)
+    source = draw.input((1, 16, 48, 48))
+    values = draw.integers((64, 16, 1, 1))
+    scales = np.array([draw.scale(-9, -5) for _ in range(64)], np.float32)
+    weights = Weights(values, scales, np.zeros(64, np.int8), 0)
+    result = draw.result((), draw.reach(weights, source))
+    inputs = [
+        source.name, *draw.grid(source.scale, source.zero),
+        draw.writer.constant(weights.values), *draw.grid(weights.scales, weights.zeros),
+        *draw.grid(result.scale, result.zero), draw.writer.constant(_bias(draw, weights, source)),
+    ]  # fmt: skip
+    name = draw.writer.node("QLinearConv", inputs)
+    return draw.finish(Tensor(name, (), result.scale, result.zero))
+
+
 def _rows(draw: Draw) -> tuple[int, ...]:
     shapes = [(1, draw.integer(1, 40)), (draw.integer(2, 4), draw.integer(1, 9)),
               (1, draw.integer(2, 4), draw.integer(1, 9))]  # fmt: skip

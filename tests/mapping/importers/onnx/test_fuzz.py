@@ -7,12 +7,8 @@ import numpy as np
 import pytest
 
 from mapping.importers.onnx import OnnxError, import_model
-from tests.mapping.importers.onnx.random_model import (
-    EXACT_MODELS,
-    FLOAT_MODELS,
-    INTEGER_MODELS,
-    Draw,
-)
+from tests.mapping.importers.onnx.draw import Draw
+from tests.mapping.importers.onnx.random_model import EXACT_MODELS, FLOAT_MODELS, INTEGER_MODELS
 
 FEW, MANY = 300, 10_000
 MAX_BYTES = 128 << 20

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from mapping.importers.onnx import OnnxError, UnsupportedModelError, import_model
-from tests.mapping.importers.onnx.random_model import FLOAT_MODELS, Draw
+from tests.mapping.importers.onnx.draw import Draw
+from tests.mapping.importers.onnx.random_model import FLOAT_MODELS
 from tests.mapping.importers.onnx.writer import MICROSOFT, Writer
 
 SCALE = np.float32(0.25)
@@ -153,6 +154,14 @@ def test_products_of_activations_are_refused() -> None:
     model = Model()
     assert "products of two activations" in model.refusal(
         model.writer.node("Mul", [model.real, model.real])
+    )
+
+
+def test_functions_of_sums_are_refused() -> None:
+    model = Model()
+    total = model.writer.node("Add", [model.real, model.dequantize(model.integers)])
+    assert "only a sum of two activations, perhaps clamped" in model.refusal(
+        model.writer.node("HardSwish", [total])
     )
 
 

@@ -5,8 +5,8 @@ import pytest
 
 from mapping.importers.onnx import OnnxError, import_model
 from mapping.reference import run
+from tests.mapping.importers.onnx.draw import Draw, Tensor
 from tests.mapping.importers.onnx.oracle import assert_same, begin
-from tests.mapping.importers.onnx.random_model import Draw, Tensor
 
 GRID = Tensor("", (1, 10), np.float32(1 / 256), np.uint8(0))
 
