@@ -20,6 +20,7 @@ from mapping.fixed_point import (
     reciprocal_of_one_plus,
 )
 from mapping.quantize import quantize_scale
+from mapping.real.ends import RealInput, Scores
 
 SCALED_INTEGER_BITS = 5
 SUM_INTEGER_BITS = 12
@@ -153,16 +154,21 @@ class OutputEnd:
         Done first.
     real : Affine or None
         The way back to real numbers.
+    scores : Scores or None
+        A way back of its own, alone.
     probabilities : RealSoftmax or None
         Done last, if there are real numbers.
     """
 
     softmax: Softmax | None = None
     real: Affine | None = None
+    scores: Scores | None = None
     probabilities: RealSoftmax | None = None
 
     def __call__(self, values: NDArray[np.int64]) -> NDArray[Any]:
         """Final output of the array's integers."""
+        if self.scores is not None:
+            return self.scores(values)
         done = values if self.softmax is None else self.softmax(values)
         if self.real is None:
             return done
@@ -223,6 +229,8 @@ class HostEnds:
         For each input, what its real numbers are quantized with; None if it takes integers.
     outputs : tuple of OutputEnd
         For each output.
+    real_inputs : tuple of RealInput or None
+        For each input, if the quantization of all of them takes more than a scale.
     input_layouts, output_layouts : tuple of (Layout or None)
         For each input and output, the way from the file's order to the network's, and back.
     halves_to_even : bool
@@ -231,6 +239,7 @@ class HostEnds:
 
     inputs: tuple[Affine | None, ...] = ()
     outputs: tuple[OutputEnd, ...] = ()
+    real_inputs: tuple[RealInput, ...] | None = None
     input_layouts: tuple[Layout | None, ...] = ()
     output_layouts: tuple[Layout | None, ...] = ()
     halves_to_even: bool = False
@@ -240,14 +249,16 @@ class HostEnds:
         """Whether the host has nothing to do."""
         has_layouts = any((*self.input_layouts, *self.output_layouts))
         is_plain = all(end == OutputEnd() for end in self.outputs)
-        return is_plain and not any(self.inputs) and not has_layouts
+        takes_integers = not any(self.inputs) and self.real_inputs is None
+        return is_plain and takes_integers and not has_layouts
 
     def __str__(self) -> str:
         parts = [f"quantizes input {i}" for i, end in enumerate(self.inputs) if end is not None]
+        parts += [f"quantizes input {i}" for i in range(len(self.real_inputs or ()))]
         for index, end in enumerate(self.outputs):
             if end.softmax is not None:
                 parts.append(f"softmax of output {index}")
-            if end.real is not None:
+            if end.real is not None or end.scores is not None:
                 parts.append(f"makes output {index} real")
             if end.probabilities is not None:
                 parts.append(f"softmax of output {index}")
@@ -267,6 +278,8 @@ class HostEnds:
         q_min, q_max : int
             Bounds of the array's integers.
         """
+        if self.real_inputs is not None and values.dtype.kind == "f":
+            return self.real_inputs[index](values)
         layout = self.input_layouts[index] if self.input_layouts else None
         placed = values if layout is None else layout(values)
         end = self.inputs[index] if self.inputs else None

@@ -1,7 +1,7 @@
 """Frozen dataclasses from JSON, by their annotations, strictly: nothing missing, nothing more.
 
-Files of networks and programs are read with it. Ranges are left to the records, which check them
-when they are made.
+Only a field whose default is None may be left out: older files do not know it. Files of networks
+and programs are read with it. Ranges are left to the records, which check them when they are made.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -52,7 +52,11 @@ class RecordReader:
         ValueError
             Of class ``error``, if a field is missing, unknown or of the wrong type.
         """
-        names = [field.name for field in fields(cast(Any, cls))]
+        records = fields(cast(Any, cls))
+        if isinstance(value, dict):
+            left_out = {field.name: None for field in records if field.default is None}
+            value = {**left_out, **cast("dict[str, Any]", value)}
+        names = [field.name for field in records]
         return self.from_fields(cls, self.as_object(value, names, where), where)
 
     def from_fields(self, cls: type[Record], values: dict[str, Any], where: str) -> Record:

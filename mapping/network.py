@@ -7,7 +7,7 @@ JSON holds its element type and shape.
 
 import os
 from dataclasses import asdict, dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -157,7 +157,7 @@ def to_bytes(network: Network) -> bytes:
     graph, arrays = encode_graph(network.graph)
     description = {"info": asdict(network.info), "graph": graph}
     if network.ends != HostEnds():
-        description["ends"] = asdict(network.ends)
+        description["ends"] = asdict(network.ends, dict_factory=_without_none)
     return FORMAT.pack(description, arrays)
 
 
@@ -171,6 +171,10 @@ def from_bytes(contents: bytes) -> Network:
     info = reader.record(NetworkInfo, parts["info"], "info")
     ends = reader.record(HostEnds, parts["ends"], "ends") if has_ends else HostEnds()
     return Network(decode_graph(parts["graph"], arrays), info, ends)
+
+
+def _without_none(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {name: value for name, value in items if value is not None}
 
 
 def _is_number(value: object) -> bool:

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from mapping.cli.failure import Failure
+from mapping.cli.failure import Failure, reported
 from mapping.cli.subject import load_archive, load_inputs
 from mapping.network import Network
 from mapping.networks import load_digits_images
@@ -107,7 +107,8 @@ def _fit(network: Network, index: int, array: NDArray[Any]) -> NDArray[Any]:
     if array.ndim < 2 or prod(array.shape[1:]) != tensor.elements:
         return array
     assert isinstance(tensor.element, ActType)  # an input holds nothing else
-    begun = network.ends.begin(index, array, tensor.element.q_min, tensor.element.q_max)
+    with reported(ValueError):
+        begun = network.ends.begin(index, array, tensor.element.q_min, tensor.element.q_max)
     return begun.reshape(len(array), *tensor.shape)
 
 

@@ -17,7 +17,8 @@ from mapping.cli.display import busy
 from mapping.cli.failure import Failure, reported
 from mapping.compiler import SlotCount, compile_network
 from mapping.errors import MappingError, ProgramError
-from mapping.importers import onnx, tflite
+from mapping.importers import onnx, qonnx, tflite
+from mapping.importers.onnx.parse import load_model
 from mapping.network import Network, NetworkFileError, load_network
 from mapping.networks import load_included, network_names
 from mapping.presets import DEFAULT_PRESET, PRESETS
@@ -86,11 +87,19 @@ def load_subject(text: str) -> Network | Program:
     if tflite.has_identifier(magic):
         return _load_model(tflite.load_tflite, path)
     if path.suffix == ONNX_SUFFIX:  # the format has no mark of its own
-        return _load_model(onnx.load_onnx, path)
+        return _load_model(_load_onnx, path)
     raise Failure(
         f"{path}: neither a network, a TensorFlow Lite, an ONNX (*{ONNX_SUFFIX}) nor a program "
         f"file (its first bytes are {magic!r})"
     )
+
+
+def _load_onnx(path: Path) -> Network:
+    """Import a model by the importer that knows its quantizers."""
+    model = load_model(path)
+    if qonnx.is_qonnx(model):
+        return qonnx.import_records(model, path.stem).network
+    return onnx.import_records(model, path.stem).network
 
 
 def _load_model(load: Callable[[Path], Network], path: Path) -> Network:

@@ -62,7 +62,7 @@ def test_a_foreign_file_is_refused_by_its_first_bytes(systolic: Systolic, tmp_pa
     path = tmp_path / "image.png"
     path.write_bytes(b"\x89PNG\r\n\x1a\n")
     systolic("run", path).assert_fails(
-        1, "neither a network, a TensorFlow Lite nor a program file", "PNG"
+        1, "neither a network, a TensorFlow Lite, an ONNX (*.onnx) nor a program file", "PNG"
     )
 
 

@@ -99,3 +99,18 @@ def test_a_deeply_nested_value_is_refused_in_few_words() -> None:
         nested = [nested]
     with pytest.raises(OddError, match=r"^here must be a string, not a list$"):
         READER.as_text(nested, "here")
+
+
+@dataclass(frozen=True)
+class Grown:
+    """A record that had only one field once."""
+
+    old: int
+    new: Inner | None = None
+
+
+def test_only_fields_that_default_to_none_may_be_left_out() -> None:
+    assert READER.record(Grown, {"old": 1}, "x") == Grown(1)
+    assert READER.record(Grown, {"old": 1, "new": None}, "x") == Grown(1)
+    with pytest.raises(OddError, match="x must be an object with exactly: new, old"):
+        READER.record(Grown, {"new": None}, "x")

@@ -5,7 +5,7 @@ are read into plain records by :mod:`mapping.importers.onnx.parse`, which knows 
 """
 
 from mapping.importers.onnx.errors import OnnxError, Problem, UnsupportedModelError
-from mapping.importers.onnx.importer import Imported, import_model, load_onnx
+from mapping.importers.onnx.importer import Imported, import_model, import_records, load_onnx
 
 __all__ = [
     "Imported",
@@ -13,5 +13,6 @@ __all__ = [
     "Problem",
     "UnsupportedModelError",
     "import_model",
+    "import_records",
     "load_onnx",
 ]

@@ -1,0 +1,1 @@
+"""Tests of real numbers at the ends."""
