@@ -65,7 +65,7 @@ def _hx8k(name: str, *, core_only: bool = False, **fields: int) -> Row:
 
 ROWS = (
     _up5k("core 16x4 w8 d4", core_only=True),
-    _up5k("16x4 w8 d4", seed=3, requantize_cycles=1),
+    _up5k("16x4 w8 d4", seed=5, requantize_cycles=1),
     _up5k("16x4 w8 d2"),
     _up5k("16x4 w4 d4", requantize_cycles=1),
     _up5k("8x4 w8 d4", requantize_cycles=1),
