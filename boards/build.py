@@ -132,8 +132,8 @@ def build(
     board : Board
         Board; :func:`dataclasses.replace` its fields for another configuration, clock or rate.
     seeds : int
-        How many placements are tried (seeds 1, 2, ...); the fastest is taken. Where none of them
-        finds a place for every cell, up to four more.
+        How many placements are tried (from the board's first seed on); the fastest is taken. Where
+        none of them finds a place for every cell, up to four more.
     jobs : int, optional
         How many of them at once; by default one per processor.
     cache : Path, optional
@@ -228,8 +228,9 @@ def _place_any(
     chip: Flow, folder: Path, board: Board, seeds: int, jobs: int | None, progress: Progress
 ) -> list[Placed]:
     """As :func:`_place_all`, with spare seeds where none finds a place."""
-    spares = range(seeds + 1, seeds + 1 + _SPARE_SEEDS)
-    *earlier, last = range(1, seeds + 1), *([seed] for seed in spares)
+    first = board.first_seed
+    spares = range(first + seeds, first + seeds + _SPARE_SEEDS)
+    *earlier, last = range(first, first + seeds), *([seed] for seed in spares)
     for attempt in earlier:
         try:
             return _place_all(chip, folder, board, attempt, jobs, progress)

@@ -131,6 +131,11 @@ def test_seeds_that_find_no_place_are_followed_by_others(
         assert tried == [1, 2, 3, 4, 5]
 
 
+def test_a_board_may_have_seeds_of_its_own(cache: Path) -> None:
+    board = replace(ICESTICK, first_seed=7)
+    assert sorted(build(board, seeds=2, cache=cache, make_link=Line).report.seeds) == [7, 8]
+
+
 def test_another_seed_takes_no_synthesis(
     bitstream: Bitstream, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -127,6 +127,8 @@ class Board:
         Pins that need a level.
     window_log2 : int
         Logarithm of the receive buffer's bytes; 0 for none (one request at a time).
+    first_seed : int
+        Seed of the first placement that is tried: one that does well where the chip is full.
     notes : str
         What its user must know, in a sentence.
 
@@ -146,6 +148,7 @@ class Board:
     programmers: tuple[Programmer, ...]
     held: tuple[Held, ...] = ()
     window_log2: int = 8
+    first_seed: int = 1
     notes: str = ""
 
     def __post_init__(self) -> None:

@@ -15,6 +15,7 @@ BOARD = Board(
     held=(Held(name="flash_cs_n", pin="16", level=1),),
     # TFLite's rounding alone: at these pins, hardly any seed places a chip that is 98 % full.
     config=ArrayConfig(pe_cols=4, acc_bits=24, onnx=False),
+    first_seed=3,
     programmers=(Programmer(tool="iceprog", arguments=("{bitstream}",)),),
     notes="close the OSC jumper (12 MHz to pin 20); plug it in again after programming",
 )
