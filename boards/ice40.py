@@ -114,8 +114,8 @@ UP5K = Ice40Flow(
     "sg48",
     "-dsp -spram -dffe_min_ce_use 4",
     is_for_area=True,
-    # Wires are slow, and a full chip has long ones: what is critical goes first. A seed that does not
-    # find a place for a cell in a million attempts hardly ever does: the next one is sooner there.
+    # Wires are slow, and a full chip has long ones: what is critical goes first. A seed that finds
+    # no place for a cell in a million attempts hardly ever does: the next one is sooner there.
     place_options=(
         "--placer-heap-timingweight 30 --placer-heap-critexp 3 "
         "--placer-heap-cell-placement-timeout 24"
