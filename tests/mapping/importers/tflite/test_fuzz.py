@@ -1,17 +1,14 @@
 """Damaged and malicious files: imported, or refused in one line, soon and in little memory."""
 
-import tracemalloc
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 
 from mapping.importers.tflite import TfliteError, import_model
+from tests.mapping.importers.damaged import count_imported, count_in_little_memory, mutants
 from tests.mapping.importers.tflite.random_model import MODELS, random_model
 from tests.mapping.importers.tflite.test_models import MODELS as REAL_MODELS
 
 FEW, MANY = 600, 10_000
-MAX_BYTES = 128 << 20
 WORDS = (0, 1, 2, 4, 127, 128, 255, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFE, 0xFFFFFFFF)
 
 
@@ -46,37 +43,16 @@ def mutate(rng: np.random.Generator, original: bytes) -> bytes:
     return bytes(data)
 
 
-def mutants(count: int, seed: int) -> Iterator[bytes]:
-    rng, files = np.random.default_rng(seed), originals()
-    for index in range(count):
-        yield mutate(rng, files[index % len(files)])
-
-
-def check(data: bytes) -> bool:
-    """Whether a file can be imported; if not, the refusal has to be of the promised kind."""
-    message = ""
-    try:
-        import_model(data)
-    except TfliteError as error:
-        message = str(error) or "none"
-    assert "\n" not in message
-    return not message
-
-
 def test_damaged_files_are_refused_in_one_line_and_little_memory() -> None:
-    tracemalloc.start()
-    try:
-        imported = sum(map(check, mutants(FEW, seed=0)))
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert peak < MAX_BYTES
+    files = mutants(originals(), FEW, seed=0, mutate=mutate)
+    imported = count_in_little_memory(import_model, TfliteError, files)
     assert 0 < imported < FEW  # some damage hits weights only
 
 
 @pytest.mark.slow
 def test_ten_thousand_damaged_files_are_refused_in_one_line() -> None:
-    imported = sum(map(check, mutants(MANY, seed=1)))
+    files = mutants(originals(), MANY, seed=1, mutate=mutate)
+    imported = count_imported(import_model, TfliteError, files)
     assert 0 < imported < MANY
 
 
