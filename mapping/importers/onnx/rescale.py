@@ -3,18 +3,21 @@
 Kernels on integers (QLinearConv ...) multiply a 32-bit sum with one float32 and round half to even:
 :class:`mapping.ops.RequantizeOnnx` does the same. Float operators between DequantizeLinear and
 QuantizeLinear round every product and every sum, in an order that depends on the machine. What
-they give is a function of the integers alone only where all of these are exact in float32: then the
-requantization is compared with it for every sum that can occur. Elsewhere the result is that of the
-integer kernel that ONNX Runtime itself puts in their place (unless told not to), and the node is
-noted as not proven. Additions of two activations have few enough inputs to try them all.
+they give is a function of the integers alone only where no order of adding moves a sum across a
+tie: then the requantization is compared with it for every sum that can occur. Elsewhere the result
+is that of the integer kernel that ONNX Runtime itself puts in their place (unless told not to), and
+the node is noted as not proven. Additions of two activations have few enough inputs to try them
+all.
 """
 
 from collections.abc import Callable
 from functools import partial
 from itertools import islice
 from math import frexp
+from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mapping.builder import Value
 from mapping.fixed_point import IntArray
@@ -30,16 +33,23 @@ from mapping.importers.onnx.values import Codes, FloatArray, Grid, Pairs, Sums
 from mapping.importers.onnx.walk import Walk
 from systolic.spec.arithmetic import requantize_onnx
 
-FLOAT_BITS = 24
+FLOAT_BITS: Final = 24
 """Precision of float32: integers of up to ``2**24`` are exact."""
 
-MAX_ACC = (1 << 31) - 1
-SIMPLE_RATIOS = 24
-MAX_TIES = 32
+OTHER_ROUNDINGS: Final = 8
+"""Of a term besides those of adding: both operands, their product, the scale taken here in its
+place, a mean's reciprocal and product, the quotient, and one for the products of all these."""
+
+MAX_ACC: Final = (1 << 31) - 1
+SIMPLE_RATIOS: Final = 24
+MAX_TIES: Final = 32
 """Pairs near a tie, at most: one or two occur."""
 
-NEIGHBOURS = (0, 1, -1, 2, -2)
+NEIGHBOURS: Final = (0, 1, -1, 2, -2)
 """Factors to try, in units of the last place from the nearest."""
+
+ROUNDED_SUMS: Final = "float32 rounds within its sums: near ties it may differ by one step"
+ROUNDED_QUOTIENTS: Final = "float32 division rounds some sums otherwise than a product"
 
 Rounder = Callable[[IntArray], IntArray]
 
@@ -50,14 +60,18 @@ def odd_part(scale: float) -> int:
     return mantissa // (mantissa & -mantissa)
 
 
-def is_exact_in_float32(scales: FloatArray, other: float, bounds: IntArray) -> bool:
-    """Whether sums of products are exact, whatever the order they are added in.
+def float32_error(terms: int, scales: FloatArray, other: float, bounds: IntArray) -> float:
+    """By how much float32 may change a sum of products, in any order: a share of ``bounds``.
 
-    Every term is a whole multiple of one unit, the product of both scales' last bits; so are all
-    partial sums, and float32 holds whole numbers of up to 24 bits.
+    Nothing, if all partial sums are whole multiples of one unit, the product of both scales' last
+    bits, with at most 24 bits. Otherwise each rounding changes what went into it by at most one
+    part in ``2**24``, and a term goes through one rounding per addition behind it (Higham, Accuracy
+    and Stability of Numerical Algorithms, section 4.2).
 
     Parameters
     ----------
+    terms : int
+        Numbers that are added.
     scales : ndarray of float32, shape (1,) or (channels,)
         Scales of the weights.
     other : float
@@ -66,7 +80,9 @@ def is_exact_in_float32(scales: FloatArray, other: float, bounds: IntArray) -> b
         Sum of the magnitudes of all terms, in steps of both scales.
     """
     units = np.array([odd_part(float(scale)) for scale in scales], np.float64) * odd_part(other)
-    return bool(np.all(units * bounds <= 1 << FLOAT_BITS))
+    if np.all(units * bounds <= 1 << FLOAT_BITS):
+        return 0.0
+    return (terms + OTHER_ROUNDINGS) * 2.0**-FLOAT_BITS
 
 
 def requantize_sums(walk: Walk, node: Node, sums: Sums, grid: Grid) -> Codes:
@@ -74,13 +90,10 @@ def requantize_sums(walk: Walk, node: Node, sums: Sums, grid: Grid) -> Codes:
     low, high = (int(q) for q in grid.quantize(np.array([sums.low, sums.high])))
     step = np.float32(grid.scale)
     factors: FloatArray = sums.scales / (step * np.float32(sums.divisor))
-    if sums.is_exact:
-        found = _equal_factors(sums, grid, factors, low, high)
-        if found is None:
-            walk.doubt(node, "float32 division rounds some sums otherwise than a product")
-        factors = factors if found is None else found
-    else:
-        walk.doubt(node, "float32 rounds within its sums: near ties it may differ by one step")
+    found = _equal_factors(sums, grid, factors, low, high)
+    if found is None:
+        walk.doubt(node, ROUNDED_SUMS if sums.error else ROUNDED_QUOTIENTS)
+    factors = factors if found is None else found
     return Codes(requantized(sums.acc, factors, grid, (low, high)), sums.index)
 
 
@@ -96,18 +109,26 @@ def requantized(
 def _equal_factors(
     sums: Sums, grid: Grid, factors: FloatArray, low: int, high: int
 ) -> FloatArray | None:
-    """Factors that round every possible sum as the float operators do, or None."""
+    """Factors that round every possible sum as the float operators must, or None."""
     scales, bounds = np.broadcast_arrays(sums.scales, sums.bounds)
     if bounds.max() > MAX_ACC:
         return None  # the compiler looks at the sums that can really occur
     levels = np.arange(low - grid.zero_point + 1, high - grid.zero_point + 1)
 
-    def kernel(acc: IntArray) -> IntArray:
+    def exact(acc: IntArray) -> IntArray:
         real = acc.astype(np.float32) * scales[:, np.newaxis] / np.float32(sums.divisor)
-        steps = np.rint(real / np.float32(grid.scale)).astype(np.float64)
-        return np.clip(steps, -MAX_ACC, MAX_ACC).astype(np.int64)
+        return _rounded(real / np.float32(grid.scale))
 
-    wanted = _steps(kernel, levels, bounds)
+    def moved(acc: IntArray, share: float) -> IntArray:
+        real = (acc + share * bounds[:, np.newaxis]) * scales[:, np.newaxis].astype(np.float64)
+        return _rounded(real / sums.divisor / grid.scale)
+
+    if sums.error:
+        wanted = _steps(partial(moved, share=sums.error), levels, bounds)
+        if not np.array_equal(wanted, _steps(partial(moved, share=-sums.error), levels, bounds)):
+            return None
+    else:
+        wanted = _steps(exact, levels, bounds)
     result = np.broadcast_to(factors, scales.shape).copy()
     wrong = np.arange(len(scales))
     for neighbour in NEIGHBOURS:
@@ -120,6 +141,11 @@ def _equal_factors(
         if not wrong.size:
             return result
     return None
+
+
+def _rounded(steps: NDArray[Any]) -> IntArray:
+    """Nearest integers, halves to even; far beyond every level they are held."""
+    return np.clip(np.rint(steps).astype(np.float64), -MAX_ACC, MAX_ACC).astype(np.int64)
 
 
 def _steps(rounder: Rounder, levels: IntArray, bounds: IntArray) -> IntArray:

@@ -190,8 +190,9 @@ class Sums:
         Elements that are averaged; 1 elsewhere.
     bounds : ndarray of int64, shape (1,) or (channels,)
         Sum of the magnitudes of all terms, at most.
-    is_exact : bool
-        Whether float32 adds these numbers without rounding, in any order.
+    error : float
+        By how much float32 may change a sum on its way, as a share of ``bounds``, whatever the
+        order it adds in; 0 where it rounds nothing.
     low, high : float
         Clamp of the real result.
     """
@@ -201,7 +202,7 @@ class Sums:
     scales: FloatArray
     divisor: int
     bounds: IntArray
-    is_exact: bool
+    error: float
     low: float = -np.inf
     high: float = np.inf
 

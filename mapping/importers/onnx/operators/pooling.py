@@ -15,7 +15,7 @@ from mapping.importers.onnx.operators.windows import (
     read_windows,
 )
 from mapping.importers.onnx.records import Node
-from mapping.importers.onnx.rescale import is_exact_in_float32, requantize_sums, requantized
+from mapping.importers.onnx.rescale import float32_error, requantize_sums, requantized
 from mapping.importers.onnx.values import Codes, Given, Grid, Real, Sums, Thing
 from mapping.importers.onnx.walk import Walk
 
@@ -132,6 +132,6 @@ def _sums(walk: Walk, node: Node, real: Real, windows: Windows) -> Sums:
     )  # fmt: skip
     scales = np.array([real.grid.scale], np.float32)
     bounds: IntArray = np.array([size * int(np.abs(real.codes.centred()).max())])
-    is_exact = is_exact_in_float32(np.ones(1, np.float32), real.grid.scale, bounds)
+    error = float32_error(size, np.ones(1, np.float32), real.grid.scale, bounds)
     walk.spend(acc.type.elements)
-    return Sums(acc, image_index(acc), scales, size, bounds, is_exact)
+    return Sums(acc, image_index(acc), scales, size, bounds, error)

@@ -9,7 +9,7 @@ from mapping.importers.onnx.errors import RefusedError
 from mapping.importers.onnx.operators.quantization import centred
 from mapping.importers.onnx.operators.windows import image, image_index, image_shape, read_windows
 from mapping.importers.onnx.records import Node
-from mapping.importers.onnx.rescale import is_exact_in_float32, requantized
+from mapping.importers.onnx.rescale import float32_error, requantized
 from mapping.importers.onnx.values import (
     BITS,
     Codes,
@@ -265,13 +265,14 @@ def _real_sums(
 ) -> Sums:
     assert real.grid is not None  # _operands() has looked
     bounds = _bounds(real.codes, weights, acc.type.channels, bias)
-    is_exact = is_exact_in_float32(weights.scales, real.grid.scale, bounds)
-    return Sums(acc, index, _product(real, weights), 1, bounds, is_exact)
+    terms = weights.values.size // acc.type.channels + (bias is not None)
+    error = float32_error(terms, weights.scales, real.grid.scale, bounds)
+    return Sums(acc, index, _product(real, weights), 1, bounds, error)
 
 
 def _integer_sums(codes: Codes, weights: Weights, acc: Value, index: IntArray) -> Sums:
     bounds = _bounds(codes, weights, acc.type.channels, None)
-    return Sums(acc, index, np.ones(1, np.float32), 1, bounds, is_exact=True)
+    return Sums(acc, index, np.ones(1, np.float32), 1, bounds, error=0.0)
 
 
 def _bounds(codes: Codes, weights: Weights, channels: int, bias: IntArray | None) -> IntArray:

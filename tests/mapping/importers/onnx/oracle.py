@@ -1,8 +1,11 @@
 """ONNX Runtime as the oracle: every output of a model, bit for bit."""
 
 from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
+import onnx
 import onnxruntime
 from numpy.typing import NDArray
 
@@ -20,6 +23,17 @@ def session(data: bytes, *, is_optimised: bool = False) -> onnxruntime.Inference
     if not is_optimised:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+
+
+def operators(data: bytes) -> set[str]:
+    """Operators that ONNX Runtime runs when it may put others in the place of the file's."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    with TemporaryDirectory() as folder:
+        options.optimized_model_filepath = str(Path(folder) / "optimised.onnx")
+        onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        optimised = onnx.load(options.optimized_model_filepath)
+    return {node.op_type for node in optimised.graph.node}
 
 
 def infer(runtime: onnxruntime.InferenceSession, batches: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -50,6 +64,11 @@ def begin(network: Network, batches: Sequence[np.ndarray]) -> list[NDArray[np.in
     return started
 
 
+def results(network: Network, batches: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
+    """Outputs of an imported model, a batch of its inputs at once."""
+    return network.ends.finish(run(network.graph, *begin(network, batches)))
+
+
 def assert_same(
     data: bytes, batches: Sequence[np.ndarray], *, is_optimised: bool = False, strict: bool = True
 ) -> Imported:
@@ -67,8 +86,7 @@ def assert_same(
         Whether every node has to be proven.
     """
     imported = import_model(data, strict=strict)
-    network = imported.network
-    outputs = network.ends.finish(run(network.graph, *begin(network, batches)))
+    outputs = results(imported.network, batches)
     wanted = infer(session(data, is_optimised=is_optimised), batches)
     for got, right in zip(outputs, wanted, strict=True):
         np.testing.assert_array_equal(got.ravel(), right.ravel())

@@ -305,6 +305,14 @@ def average_pool(draw: Draw) -> tuple[bytes, list[Array]]:
     return draw.finish(draw.quantize(mean, draw.result((), source.reach / 2)))
 
 
+def small_mean(draw: Draw, size: int) -> tuple[bytes, list[Array]]:
+    """Means of windows of few activations."""
+    source = draw.real_input((1, 3, 8, 8))
+    attributes = {"kernel_shape": [size, size], "strides": [1, 1]}
+    real = draw.writer.node("AveragePool", [draw.dequantize(source)], **attributes)
+    return draw.finish(draw.quantize(real, draw.result((), source.reach / 2)))
+
+
 def moved(draw: Draw) -> tuple[bytes, list[Array]]:
     """A pool between movements, and a product at the end."""
     _, channels, height, width = draw.image()
