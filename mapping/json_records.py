@@ -1,7 +1,8 @@
 """Frozen dataclasses from JSON, by their annotations, strictly: nothing missing, nothing more.
 
-Only a field whose default is None may be left out: older files do not know it. Files of networks
-and programs are read with it. Ranges are left to the records, which check them when they are made.
+Only a field whose default is None or an empty tuple may be left out: older files do not know it.
+Files of networks and programs are read with it. Ranges are left to the records, which check them
+when they are made.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -54,7 +55,11 @@ class RecordReader:
         """
         records = fields(cast(Any, cls))
         if isinstance(value, dict):
-            left_out = {field.name: None for field in records if field.default is None}
+            left_out: dict[str, Any] = {
+                field.name: None if field.default is None else []
+                for field in records
+                if field.default is None or field.default == ()
+            }
             value = {**left_out, **cast("dict[str, Any]", value)}
         names = [field.name for field in records]
         return self.from_fields(cls, self.as_object(value, names, where), where)

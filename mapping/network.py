@@ -50,6 +50,8 @@ class NetworkInfo:
         Real value of one step of the input; positive.
     float_accuracy : float or None
         Share of right answers before quantization, 0..1, if known.
+    remarks : tuple of str
+        What an importer could not prove, or does otherwise than another tool; a line each.
 
     Raises
     ------
@@ -62,6 +64,7 @@ class NetworkInfo:
     labels: tuple[str, ...] = ()
     input_scale: float = 1.0
     float_accuracy: float | None = None
+    remarks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         scale, accuracy = self.input_scale, self.float_accuracy

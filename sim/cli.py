@@ -15,7 +15,7 @@ from click.core import ParameterSource
 from host.errors import DeviceError
 from host.protocol import DEFAULT_TIMEOUT_S
 from mapping import reference
-from mapping.cli.commands import clock_option
+from mapping.cli.commands import clock_option, show_remarks
 from mapping.cli.display import busy, facts, print_table, progress, shape_text, table, time_text
 from mapping.cli.failure import Failure, reported
 from mapping.cli.main import verbose_option
@@ -262,7 +262,10 @@ def _show_checks(loaded: Network | Program, report: CheckReport, batch: Batch) -
         facts(
             outputs=f"{report.compared:,} compared with the {oracle}, {report.differing:,} differ"
         )
-    if batch.labels is None or not isinstance(loaded, Network):
+    if not isinstance(loaded, Network):
+        return
+    show_remarks(loaded)
+    if batch.labels is None:
         return
     scores = loaded.ends.finish(report.outputs)[0]
     right = count_right(scores.reshape(len(scores), -1), batch.labels)

@@ -104,6 +104,7 @@ def compile_command(
         default=default, prune=not no_prune, stream=not no_stream,
     )  # fmt: skip
     show_program(program, clock_mhz, baud)
+    show_remarks(subject)
     if target is not None:
         with reported(OSError, ProgramError):
             program.save(target)
@@ -181,6 +182,12 @@ def show_program(program: Program, clock_mhz: float | None = None, baud: int | N
     facts(**line_lines(program, clock_mhz, baud))
 
 
+def show_remarks(network: Network) -> None:
+    """Print what the importer said of a network."""
+    for remark in network.info.remarks:
+        facts(remark=remark)
+
+
 def _memory_text(program: Program) -> str:
     config = program.config
     used = max(part.place.stop for part in program.runs(program.slots[0]))
@@ -229,6 +236,7 @@ def _show_network(network: Network) -> None:
         host=str(network.ends),
         scale=f"{info.input_scale:g} per step of the input",
     )
+    show_remarks(network)
     if info.float_accuracy is not None:
         facts(accuracy=f"{info.float_accuracy:.1%} in float, before quantization")
 

@@ -30,6 +30,8 @@ def test_models_are_described_compiled_and_run(systolic: Systolic, gemm_file: Pa
     outcome = systolic("run", gemm_file, "--simulator", "functional")
     assert outcome.status == 0
     assert ", 0 differ" in outcome.out
+    for each in (described, compiled, outcome):
+        assert each.out.count("remark     float32 rounds within sums") == 1
 
 
 def test_inputs_are_taken_in_the_files_order(systolic: Systolic, tmp_path: Path) -> None:

@@ -107,10 +107,11 @@ class Grown:
 
     old: int
     new: Inner | None = None
+    many: tuple[int, ...] = ()
 
 
-def test_only_fields_that_default_to_none_may_be_left_out() -> None:
+def test_only_fields_that_default_to_nothing_may_be_left_out() -> None:
     assert READER.record(Grown, {"old": 1}, "x") == Grown(1)
-    assert READER.record(Grown, {"old": 1, "new": None}, "x") == Grown(1)
-    with pytest.raises(OddError, match="x must be an object with exactly: new, old"):
+    assert READER.record(Grown, {"old": 1, "new": None, "many": []}, "x") == Grown(1)
+    with pytest.raises(OddError, match="x must be an object with exactly: many, new, old"):
         READER.record(Grown, {"new": None}, "x")

@@ -99,8 +99,9 @@ def test_every_kind_of_node_survives() -> None:
 
 def test_metadata_survives(tmp_path: Path) -> None:
     info = NetworkInfo(
-        name="n", description="ä\n", labels=("a", "b"), input_scale=0.1, float_accuracy=0.97
-    )
+        name="n", description="ä\n", labels=("a", "b"), input_scale=0.1, float_accuracy=0.97,
+        remarks=("odd",),
+    )  # fmt: skip
     path = tmp_path / "n.systolic-net"
     save_network(Network(small_network().graph, info), path)
     assert load_network(path) == Network(small_network().graph, info)

@@ -6,9 +6,9 @@ from typing import Final
 MAX_SHOWN: Final = 40
 
 
-def printable(text: str) -> str:
+def printable(text: str, length: int = MAX_SHOWN) -> str:
     """Start of a text of the file, without what would break a line."""
-    shown = text[:MAX_SHOWN]
+    shown = text[:length]
     return "".join(letter if letter.isprintable() else "?" for letter in shown)
 
 
@@ -41,11 +41,15 @@ class Problem:
     name: str
     reason: str
 
-    def __str__(self) -> str:
+    @property
+    def place(self) -> str:
+        """Where it is, in printable letters."""
         operator = printable(self.operator)
         place = operator if self.index is None else f"{operator} {self.index}"
-        title = f"{place} {self.name!r:.42}" if self.name else place
-        return f"{title}: {self.reason}"
+        return f"{place} {self.name!r:.42}" if self.name else place
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.reason}"
 
 
 class UnsupportedModelError(OnnxError):

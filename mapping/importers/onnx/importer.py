@@ -28,6 +28,7 @@ from mapping.importers.onnx.parse import load_model, parse_model
 from mapping.importers.onnx.records import Model, Node, Port
 from mapping.importers.onnx.values import Codes, Ended, Real, Thing
 from mapping.importers.onnx.walk import SkippedError, Walk, order_of, without_batch
+from mapping.importers.remarks import remarks
 from mapping.network import Network, NetworkInfo
 from mapping.ops import GraphError, Input
 
@@ -236,8 +237,12 @@ def _finish(walk: Walk, results: list[_Result], name: str) -> Network:
         halves_to_even=True,
     )
     scale = grids[0].scale if grids[0] is not None else 1.0
-    title = name or printable(walk.model.name)
-    info = NetworkInfo(name=title, description=printable(walk.model.description), input_scale=scale)
+    info = NetworkInfo(
+        name=name or printable(walk.model.name),
+        description=printable(walk.model.description),
+        input_scale=scale,
+        remarks=remarks((each.reason, each.place) for each in walk.unproven),
+    )
     return Network(graph, info, host)
 
 

@@ -48,8 +48,8 @@ MAX_TIES: Final = 32
 NEIGHBOURS: Final = (0, 1, -1, 2, -2)
 """Factors to try, in units of the last place from the nearest."""
 
-ROUNDED_SUMS: Final = "float32 rounds within its sums: near ties it may differ by one step"
-ROUNDED_QUOTIENTS: Final = "float32 division rounds some sums otherwise than a product"
+ROUNDED_SUMS: Final = "float32 rounds within sums: next to ties it may give one step more or less"
+ROUNDED_QUOTIENTS: Final = "float32's division rounds some sums to one step more or less"
 
 Rounder = Callable[[IntArray], IntArray]
 
@@ -226,7 +226,9 @@ def add_codes(
         count = rounding.wrong(found, pairs, results).size
         if count > MAX_TIES:
             raise RefusedError("only a sum of two activations, perhaps clamped, is supported")
-        walk.doubt(node, f"float32 rounds {count} of {results.size:,} pairs otherwise, near ties")
+        walk.doubt(
+            node, f"float32 rounds {count} of {results.size:,} pairs to one step more or less"
+        )
     total = left.value.add(right.value, found.weights, name=node.label)
     fixed = total.requantize_fixed(found.scale.multiplier, grid.element, clamp=clamp)
     return Codes(fixed, left.index)

@@ -16,7 +16,13 @@ import numpy as np
 
 from mapping.builder import Value
 from mapping.host_ends import HostEnds, OutputEnd
-from mapping.importers.onnx.errors import OnnxError, Problem, RefusedError, UnsupportedModelError
+from mapping.importers.onnx.errors import (
+    OnnxError,
+    Problem,
+    RefusedError,
+    UnsupportedModelError,
+    printable,
+)
 from mapping.importers.onnx.parse import load_model, parse_model
 from mapping.importers.onnx.records import Model, Node
 from mapping.importers.qonnx import elementwise, movement, weighted
@@ -24,6 +30,7 @@ from mapping.importers.qonnx.activations import quantize
 from mapping.importers.qonnx.outputs import output
 from mapping.importers.qonnx.values import RealSteps
 from mapping.importers.qonnx.walk import Held, MissingError, Walk
+from mapping.importers.remarks import remarks
 from mapping.network import Network, NetworkInfo
 from mapping.ops.types import MAX_ELEMENTS
 
@@ -31,6 +38,7 @@ DOMAINS: Final = frozenset({"qonnx.custom_op.general", "onnx.brevitas", "finn.cu
 """Where quantizers come from; the same operators under the names of several exporters."""
 
 MAX_DESCRIPTION: Final = 200
+ADDED_EXACTLY: Final = "sums are exact here, where the file's float32 rounds them on their way"
 
 QUANTIZERS: Final = frozenset({"Quant", "IntQuant", "BipolarQuant", "Trunc", "MultiThreshold"})
 
@@ -190,8 +198,7 @@ def _finish(walk: Walk, outputs: tuple[tuple[int, OutputEnd], ...], name: str) -
         outputs=tuple(end for _, end in outputs), real_inputs=tuple(end for _, end in inputs)
     )
     rounded = tuple(dict.fromkeys(walk.rounded))
-    notes = [model.description] if model.description else []
-    if rounded:
-        notes.append(f"added exactly, where the file's float32 rounds: {', '.join(rounded)}")
-    info = NetworkInfo(name=name, description="; ".join(notes)[:MAX_DESCRIPTION])
+    said = remarks((ADDED_EXACTLY, printable(node)) for node in rounded)
+    description = printable(model.description, MAX_DESCRIPTION)
+    info = NetworkInfo(name=name, description=description, remarks=said)
     return Imported(Network(graph, info, ends), rounded)

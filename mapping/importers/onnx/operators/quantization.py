@@ -135,7 +135,7 @@ def quantize_real(walk: Walk, node: Node, real: Real, grid: Grid) -> Codes:
     value, element, label = real.codes.value, grid.element, node.label
     table = grid.quantize(real.table)
     if np.any(grid.quantize(real.table - real.error) != grid.quantize(real.table + real.error)):
-        walk.doubt(node, "the function's error in float32 may decide a tie")
+        walk.doubt(node, "float32 may give one step more or less of a function next to ties")
     low, high = grid.bounds
     if value.type.element == element:
         steps = np.arange(low, high + 1)

@@ -174,7 +174,7 @@ def test_unused_inputs_are_refused() -> None:
 def test_strict_refuses_what_float32_may_round_otherwise() -> None:
     data, _ = FLOAT_MODELS["conv"](Draw(seed=0))
     assert len(import_model(data).unproven) == 1
-    with pytest.raises(UnsupportedModelError, match="near ties it may differ by one step"):
+    with pytest.raises(UnsupportedModelError, match="next to ties it may give one step more"):
         import_model(data, strict=True)
 
 
