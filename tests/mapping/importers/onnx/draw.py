@@ -11,7 +11,6 @@ import numpy as np
 
 from tests.mapping.importers.onnx.writer import Writer
 
-IMAGES = 3
 Array = np.ndarray
 
 
@@ -39,13 +38,16 @@ class Draw:
         Of everything that is drawn.
     is_dyadic : bool
         Whether scales are powers of two, of which float32 adds products exactly.
+    images : int
+        Size of the batches.
     """
 
-    def __init__(self, seed: int, *, is_dyadic: bool = False) -> None:
+    def __init__(self, seed: int, *, is_dyadic: bool = False, images: int = 3) -> None:
         self.rng = np.random.default_rng(seed)
         self.writer = Writer()
         self.batches: list[Array] = []
         self.is_dyadic = is_dyadic
+        self.images = images
         self.dtype = np.dtype(np.int8 if self.integer(0, 1) else np.uint8)
 
     def integer(self, low: int, high: int) -> int:
@@ -72,14 +74,14 @@ class Draw:
         )
 
     def input(self, shape: tuple[int, ...]) -> Tensor:
-        self.batches.append(self.integers((IMAGES, *shape[1:])))
+        self.batches.append(self.integers((self.images, *shape[1:])))
         name = self.writer.input(shape, self.dtype)
         return Tensor(name, shape, self.scale(), self.zero())
 
     def real_input(self, shape: tuple[int, ...]) -> Tensor:
         """Real numbers that are quantized first."""
         tensor = Tensor(self.writer.input(shape, np.float32), shape, self.scale(), self.zero())
-        steps = self.rng.normal(0, 90, (IMAGES, *shape[1:]))
+        steps = self.rng.normal(0, 90, (self.images, *shape[1:]))
         steps[0] = np.rint(steps[0]) + 0.5  # ties
         self.batches.append((steps * tensor.scale).astype(np.float32))
         return self.quantize(tensor.name, tensor)

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from tests.mapping.importers.onnx.draw import IMAGES, Array, Draw, Tensor, Weights
-from tests.mapping.importers.onnx.writer import MICROSOFT
+from tests.mapping.importers.onnx.draw import Array, Draw, Tensor, Weights
+from tests.mapping.importers.onnx.writer import MICROSOFT, Writer
 
 
 def _bias(draw: Draw, weights: Weights, source: Tensor) -> Array:
@@ -101,7 +101,7 @@ def _given_rows(draw: Draw) -> Tensor:
     shape = _rows(draw)
     source = draw.input(shape)
     if shape[0] > 1:  # no batch
-        draw.batches[-1] = draw.integers((IMAGES, *shape))
+        draw.batches[-1] = draw.integers((draw.images, *shape))
     return source
 
 
@@ -311,6 +311,17 @@ def small_mean(draw: Draw, size: int) -> tuple[bytes, list[Array]]:
     attributes = {"kernel_shape": [size, size], "strides": [1, 1]}
     real = draw.writer.node("AveragePool", [draw.dequantize(source)], **attributes)
     return draw.finish(draw.quantize(real, draw.result((), source.reach / 2)))
+
+
+def quarter(ratio: float) -> bytes:
+    """Mean of four int8, on a grid that is ``ratio`` times as coarse: full of ties if it is 1."""
+    writer = Writer()
+    steps = [writer.constant(np.float32(0.1)), writer.constant(np.int8(0))]
+    steps_out = [writer.constant(np.float32(0.1 * ratio)), steps[1]]
+    real = writer.node("DequantizeLinear", [writer.input((1, 1, 2, 2), np.int8), *steps])
+    mean = writer.node("AveragePool", [real], kernel_shape=[2, 2])
+    writer.output(writer.node("QuantizeLinear", [mean, *steps_out]), np.int8)
+    return writer.to_bytes()
 
 
 def moved(draw: Draw) -> tuple[bytes, list[Array]]:

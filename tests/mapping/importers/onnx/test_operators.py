@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, reject, settings
+from hypothesis import HealthCheck, assume, given, reject, settings
 from hypothesis import strategies as st
 
 from mapping.importers.onnx import UnsupportedModelError, import_model
@@ -15,9 +15,9 @@ from tests.mapping.importers.onnx.random_model import (
     INTEGER_MODELS,
     Model,
     many_sums,
+    quarter,
     small_mean,
 )
-from tests.mapping.importers.onnx.writer import Writer
 
 SEEDS = st.integers(0, 2**32 - 1)
 EXAMPLES = 20
@@ -90,7 +90,7 @@ def test_sums_of_any_scales_are_right_wherever_float32_decides(name: str, seed: 
 
 @pytest.mark.parametrize("name", FLOAT_MODELS)
 @given(seed=SEEDS)
-@settings(max_examples=EXAMPLES)
+@settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.filter_too_much])
 def test_sums_of_any_scales_are_those_of_the_kernels_that_replace_them(
     name: str, seed: int
 ) -> None:
@@ -103,17 +103,6 @@ def test_sums_of_any_scales_are_those_of_the_kernels_that_replace_them(
 def test_float32_decides_nearly_every_result(name: str) -> None:
     found = [limits(*FLOAT_MODELS[name](Draw(seed))) for seed in range(20)]
     assert np.mean(np.concatenate([each.is_certain.ravel() for each in found])) >= CERTAIN
-
-
-def quarter(ratio: float) -> bytes:
-    """Mean of four, on a grid that is ``ratio`` times as coarse."""
-    writer = Writer()
-    steps = [writer.constant(np.float32(0.1)), writer.constant(np.int8(0))]
-    steps_out = [writer.constant(np.float32(0.1 * ratio)), steps[1]]
-    real = writer.node("DequantizeLinear", [writer.input((1, 1, 2, 2), np.int8), *steps])
-    mean = writer.node("AveragePool", [real], kernel_shape=[2, 2])
-    writer.output(writer.node("QuantizeLinear", [mean, *steps_out]), np.int8)
-    return writer.to_bytes()
 
 
 @pytest.mark.parametrize("ratio", [1, 1 + 2.0**-20])
