@@ -12,6 +12,7 @@ Runtime gives two results: what no system that adds integers can follow.
 
 import argparse
 import json
+import logging
 from collections import Counter
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -92,6 +93,7 @@ def main() -> None:
     parser.add_argument("--models", type=int, default=1000, help="of each kind (default 1000)")
     parser.add_argument("--json", type=Path, help="write the figures there, too")
     arguments = parser.parse_args()
+    logging.disable(logging.WARNING)  # the quantizer's advice to simplify the network first
     rows = {name: random_models(name, arguments.models) for name in FLOAT_MODELS} | networks()
     table = Table(title=f"onnxruntime {onnxruntime.__version__}")
     for name in ("operator", *COLUMNS):
