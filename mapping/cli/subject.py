@@ -17,7 +17,7 @@ from mapping.cli.display import busy
 from mapping.cli.failure import Failure, reported
 from mapping.compiler import SlotCount, compile_network
 from mapping.errors import MappingError, ProgramError
-from mapping.importers import onnx, qonnx, tflite
+from mapping.importers import ModelError, UnsupportedModelError, onnx, qonnx, tflite
 from mapping.importers.onnx.parse import load_model
 from mapping.network import Network, NetworkFileError, load_network
 from mapping.networks import load_included, network_names
@@ -107,14 +107,14 @@ def _load_model(load: Callable[[Path], Network], path: Path) -> Network:
     try:
         with reported(OSError):
             return load(path)
-    except (tflite.UnsupportedModelError, onnx.UnsupportedModelError) as error:
+    except UnsupportedModelError as error:
         count = len(error.problems)
         lines = [f"{path}: {count} thing{'s are' if count > 1 else ' is'} not supported:"]
         lines += [f"  {problem}" for problem in error.problems[:MAX_PROBLEMS_SHOWN]]
         if count > MAX_PROBLEMS_SHOWN:
             lines.append(f"  and {count - MAX_PROBLEMS_SHOWN} more")
         raise Failure("\n".join(lines)) from error
-    except (tflite.TfliteError, onnx.OnnxError) as error:
+    except ModelError as error:
         raise Failure(f"{path}: {error}") from error
 
 

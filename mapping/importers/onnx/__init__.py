@@ -4,14 +4,10 @@
 are read into plain records by :mod:`mapping.importers.onnx.parse`, which knows no operators.
 """
 
-from mapping.importers.onnx.errors import OnnxError, Problem, UnsupportedModelError
 from mapping.importers.onnx.importer import Imported, import_model, import_records, load_onnx
 
 __all__ = [
     "Imported",
-    "OnnxError",
-    "Problem",
-    "UnsupportedModelError",
     "import_model",
     "import_records",
     "load_onnx",

@@ -9,8 +9,8 @@ from typing import Final
 from mapping.builder import Value
 from mapping.graph import Graph
 from mapping.host_ends import HostEnds, Layout, OutputEnd
-from mapping.importers.onnx.errors import (
-    OnnxError,
+from mapping.importers.errors import (
+    ModelError,
     Problem,
     RefusedError,
     UnsupportedModelError,
@@ -124,7 +124,7 @@ def load_onnx(path: str | os.PathLike[str]) -> Network:
 
     Raises
     ------
-    OnnxError
+    ModelError
         If it is no such file or a damaged one; :exc:`UnsupportedModelError` if it uses what is
         not supported.
     OSError
@@ -156,7 +156,7 @@ def import_records(model: Model, name: str = "") -> Imported:
     """Import a model that is read already."""
     is_real = all(port.kind in REAL_KINDS for port in model.inputs)
     if is_real and not any("Quantize" in node.op for node in model.nodes):
-        raise OnnxError(HOW_TO_QUANTIZE)
+        raise ModelError(HOW_TO_QUANTIZE)
     walk = Walk(model)
     problems: list[Problem] = []
     for node in model.nodes:
@@ -165,7 +165,7 @@ def import_records(model: Model, name: str = "") -> Imported:
         except SkippedError:
             walk.refused.update(node.outputs)
         except (RefusedError, GraphError) as error:
-            problems.append(Problem(node.qualified_op, node.index, node.name, str(error)))
+            problems.append(Problem(node.qualified_op, node.index, str(error), node.name))
             walk.refused.update(node.outputs)
     results: list[_Result] = []
     for port in model.outputs:
@@ -173,7 +173,7 @@ def import_records(model: Model, name: str = "") -> Imported:
             if port.name not in walk.refused:
                 results.append(_result(walk, port))
         except RefusedError as error:
-            problems.append(Problem("output", None, port.name, str(error)))
+            problems.append(Problem("output", None, str(error), port.name))
     if problems:
         raise UnsupportedModelError(tuple(problems))
     return Imported(_finish(walk, results, name), tuple(walk.unproven))
@@ -221,12 +221,12 @@ def _result(walk: Walk, port: Port) -> _Result:
 def _finish(walk: Walk, results: list[_Result], name: str) -> Network:
     unused = [port.name for port in walk.model.inputs if port.name not in walk.inputs]
     if unused:
-        raise OnnxError(f"input {unused[0]!r:.40} is never used: remove it from the model")
+        raise ModelError(f"input {unused[0]!r:.40} is never used: remove it from the model")
     inputs = [walk.inputs[port.name] for port in walk.model.inputs]
     try:
         graph = walk.builder.graph(*(result.value for result in results))
     except GraphError as error:
-        raise OnnxError(str(error)) from None
+        raise ModelError(str(error)) from None
     graph = _inputs_in_order(graph, [value.node_id for value, _, _ in inputs])
     grids = [grid for _, grid, _ in inputs]
     host = HostEnds(

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from mapping.importers.onnx.errors import OnnxError
+from mapping.importers.errors import ModelError
 from mapping.importers.onnx.records import Attribute, Constant, Model, Node, Port, Unread
 from mapping.importers.onnx.tensors import MAX_AXES, TensorReader, text
 from mapping.importers.onnx.wire import check_messages
@@ -39,7 +39,7 @@ def load_model(path: str | os.PathLike[str]) -> Model:
 
     Raises
     ------
-    OnnxError
+    ModelError
         See :func:`parse_model`.
     OSError
         If the file cannot be read.
@@ -67,12 +67,12 @@ def parse_model(data: bytes, folder: Path | None = None) -> Model:
 
     Raises
     ------
-    OnnxError
+    ModelError
         If it is no ONNX file, of another version, damaged, larger than the limits, or if an input
         has no fixed shape.
     """
     if len(data) > MAX_BYTES:
-        raise OnnxError(f"a model must have at most {MAX_BYTES:,} bytes, not {len(data):,}")
+        raise ModelError(f"a model must have at most {MAX_BYTES:,} bytes, not {len(data):,}")
     package = _package()
     check_messages(package.ModelProto.DESCRIPTOR, data)
     proto = package.ModelProto()
@@ -80,18 +80,18 @@ def parse_model(data: bytes, folder: Path | None = None) -> Model:
     try:
         proto.ParseFromString(data)
         return _Reader(package, folder).model(proto)
-    except OnnxError:
+    except ModelError:
         raise
     except (decode_error, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())[:MAX_SHOWN]
-        raise OnnxError(f"no ONNX file, or one that is damaged ({reason})") from None
+        raise ModelError(f"no ONNX file, or one that is damaged ({reason})") from None
 
 
 def _package() -> Any:
     try:
         return import_module("onnx")
     except ModuleNotFoundError:
-        raise OnnxError(
+        raise ModelError(
             "reading ONNX files needs the package onnx: pip install systolic[onnx]"
         ) from None
 
@@ -109,21 +109,21 @@ class _Reader:
     def model(self, proto: Any) -> Model:
         """Read everything, then look whether it fits together."""
         if not MIN_IR <= proto.ir_version <= MAX_IR:
-            raise OnnxError(
+            raise ModelError(
                 f"its IR version must be {MIN_IR}..{MAX_IR}, not {proto.ir_version}: "
                 "export it with another version of onnx"
             )
         opsets = _opsets(proto)
         if len(proto.functions):
-            raise OnnxError("functions of a model's own are not supported: inline them")
+            raise ModelError("functions of a model's own are not supported: inline them")
         graph = proto.graph
         if len(graph.sparse_initializer):
-            raise OnnxError("sparse initializers are not supported: store them dense")
+            raise ModelError("sparse initializers are not supported: store them dense")
         constants = {
             text(each.name): self._tensors.read(each, text(each.name)) for each in graph.initializer
         }
         if len(constants) < len(graph.initializer) or "" in constants:
-            raise OnnxError("every initializer must have a name of its own")
+            raise ModelError("every initializer must have a name of its own")
         inputs = tuple(self._input(each) for each in graph.input if each.name not in constants)
         nodes = tuple(self._nodes(graph, opsets))
         constants.update(_computed(nodes))
@@ -144,11 +144,11 @@ class _Reader:
         name = text(value.name)
         kind, axes = self._port_type(value)
         if axes is None:
-            raise OnnxError(f"input {name!r:.{MAX_SHOWN}} must be a tensor with a shape")
+            raise ModelError(f"input {name!r:.{MAX_SHOWN}} must be a tensor with a shape")
         shape: list[int] = []
         for axis, (extent, symbol) in enumerate(axes):
             if extent < 1 and axis > 0:
-                raise OnnxError(
+                raise ModelError(
                     f"input {name!r:.{MAX_SHOWN}}: axis {axis} "
                     f"({symbol or 'without a name'!r:.{MAX_SHOWN}}) has no fixed length: "
                     "export the model with fixed shapes"
@@ -172,25 +172,27 @@ class _Reader:
         if not tensor.HasField("shape"):
             return kind, None
         if len(tensor.shape.dim) > MAX_AXES:
-            raise OnnxError(f"{value.name!r:.{MAX_SHOWN}} must have at most {MAX_AXES} axes")
+            raise ModelError(f"{value.name!r:.{MAX_SHOWN}} must have at most {MAX_AXES} axes")
         return kind, [(int(axis.dim_value), axis.dim_param) for axis in tensor.shape.dim]
 
     def _nodes(self, graph: Any, opsets: dict[str, int]) -> Iterator[Node]:
         if len(graph.node) > MAX_NODES:
-            raise OnnxError(f"a model must have at most {MAX_NODES} nodes, not {len(graph.node):,}")
+            raise ModelError(
+                f"a model must have at most {MAX_NODES} nodes, not {len(graph.node):,}"
+            )
         for index, proto in enumerate(graph.node):
             domain, operator = _domain(proto.domain), text(proto.op_type)
             what = f"node {index} ({operator!r:.{MAX_SHOWN}})"
             if domain in OPSETS and domain not in opsets:
-                raise OnnxError(
+                raise ModelError(
                     f"{what}: the model imports no operators of the domain "
                     f"{domain or 'ai.onnx'!r:.{MAX_SHOWN}}"
                 )
             if max(len(proto.input), len(proto.output)) > MAX_OPERANDS:
-                raise OnnxError(f"{what} must have at most {MAX_OPERANDS} inputs and outputs")
+                raise ModelError(f"{what} must have at most {MAX_OPERANDS} inputs and outputs")
             attributes = {text(each.name): self._attribute(each, what) for each in proto.attribute}
             if len(attributes) < len(proto.attribute):
-                raise OnnxError(f"{what} has an attribute twice")
+                raise ModelError(f"{what} has an attribute twice")
             yield Node(index, operator, domain, text(proto.name), tuple(map(text, proto.input)),
                        tuple(map(text, proto.output)), attributes)  # fmt: skip
 
@@ -223,11 +225,11 @@ def _opsets(proto: Any) -> dict[str, int]:
     for entry in proto.opset_import:
         domain = _domain(entry.domain)
         if opsets.setdefault(domain, entry.version) != entry.version:
-            raise OnnxError(f"it imports the domain {domain or 'ai.onnx'!r:.{MAX_SHOWN}} twice")
+            raise ModelError(f"it imports the domain {domain or 'ai.onnx'!r:.{MAX_SHOWN}} twice")
     for domain, (oldest, newest) in OPSETS.items():
         version = opsets.get(domain, oldest)
         if not oldest <= version <= newest:
-            raise OnnxError(
+            raise ModelError(
                 f"the opset of {domain or 'ai.onnx'} must be {oldest}..{newest}, not {version}: "
                 "convert the model with onnx.version_converter or export it again"
             )
@@ -247,7 +249,7 @@ def _computed(nodes: tuple[Node, ...]) -> Iterator[tuple[str, Constant]]:
     for node in filter(_is_constant, nodes):
         given = [name for name in CONSTANT_VALUES if name in node.attributes]
         if len(given) != 1 or len(node.outputs) != 1 or len(node.attributes) != 1:
-            raise OnnxError(f"node {node.index} (Constant) must have one number or tensor")
+            raise ModelError(f"node {node.index} (Constant) must have one number or tensor")
         yield node.outputs[0], _as_constant(node, given[0])
 
 
@@ -257,7 +259,7 @@ def _as_constant(node: Node, attribute: str) -> Constant:
         return Constant(node.outputs[0], value.kind, value.values)
     is_real = attribute.startswith("value_float")
     if isinstance(value, bytes | Unread) or attribute == "value":
-        raise OnnxError(f"node {node.index} (Constant): {attribute} is of another type")
+        raise ModelError(f"node {node.index} (Constant): {attribute} is of another type")
     values = np.array(value, np.float32 if is_real else np.int64)
     values.flags.writeable = False
     return Constant(node.outputs[0], "float" if is_real else "int64", values)
@@ -268,19 +270,21 @@ def _check_names(model: Model, nodes: tuple[Node, ...]) -> None:
     computed = {name for node in nodes for name in node.outputs}
     known = {port.name for port in model.inputs}
     if len(known) < len(model.inputs) or "" in known:
-        raise OnnxError("every input must have a name of its own")
+        raise ModelError("every input must have a name of its own")
     known.update(name for name in model.constants if name not in computed)
     for node in nodes:
         what = f"node {node.index} ({node.op!r:.{MAX_SHOWN}})"
         for name in filter(None, node.inputs):
             if name not in known:
-                raise OnnxError(f"{what} uses {name!r:.{MAX_SHOWN}}, which nothing before it gives")
+                raise ModelError(
+                    f"{what} uses {name!r:.{MAX_SHOWN}}, which nothing before it gives"
+                )
         for name in filter(None, node.outputs):
             if name in known:
-                raise OnnxError(f"{what} gives {name!r:.{MAX_SHOWN}}, which has a value already")
+                raise ModelError(f"{what} gives {name!r:.{MAX_SHOWN}}, which has a value already")
             known.add(name)
     for port in model.outputs:
         if port.name not in known:
-            raise OnnxError(f"output {port.name!r:.{MAX_SHOWN}} is never computed")
+            raise ModelError(f"output {port.name!r:.{MAX_SHOWN}} is never computed")
     if not model.inputs or not model.outputs:
-        raise OnnxError("a model must have an input and an output")
+        raise ModelError("a model must have an input and an output")

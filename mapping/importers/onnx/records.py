@@ -10,7 +10,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from mapping.importers.onnx.errors import printable
+from mapping.importers.errors import printable
 
 Array = NDArray[Any]
 

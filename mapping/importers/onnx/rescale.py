@@ -21,13 +21,13 @@ from numpy.typing import NDArray
 
 from mapping.builder import Value
 from mapping.fixed_point import IntArray
+from mapping.importers.errors import RefusedError
 from mapping.importers.exact_sums import (
     FixedRounding,
     nearest_weights,
     search_weights,
     weight_pairs,
 )
-from mapping.importers.onnx.errors import RefusedError
 from mapping.importers.onnx.records import Node
 from mapping.importers.onnx.values import Codes, FloatArray, Grid, Pairs, Sums
 from mapping.importers.onnx.walk import Walk

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from mapping.importers.onnx.errors import OnnxError
+from mapping.importers.errors import ModelError
 from mapping.importers.onnx.records import Array, Constant
 
 MAX_AXES: Final = 8
@@ -61,18 +61,20 @@ class TensorReader:
         return self._names.get(number, f"type {number}").lower()
 
     def read(self, tensor: Any, name: str) -> Constant:
-        """Constant of a TensorProto; :exc:`OnnxError` names it where it is wrong."""
+        """Constant of a TensorProto; :exc:`ModelError` names it where it is wrong."""
         kind, what = self.kind(tensor.data_type), f"tensor {name!r:.{MAX_SHOWN}}"
         shape = tuple(int(extent) for extent in tensor.dims[: MAX_AXES + 1])
         if len(shape) > MAX_AXES or min(shape, default=0) < 0:
-            raise OnnxError(f"{what} must have at most {MAX_AXES} axes, none negative, not {shape}")
+            raise ModelError(
+                f"{what} must have at most {MAX_AXES} axes, none negative, not {shape}"
+            )
         if kind not in PLAIN and kind not in PACKED:
-            raise OnnxError(f"{what} is of type {kind}, which is not supported")
+            raise ModelError(f"{what} is of type {kind}, which is not supported")
         count = prod(shape)
         bits = PACKED[kind] if kind in PACKED else 8 * np.dtype(PLAIN[kind][0]).itemsize
         size = -(-count * bits // 8)
         if size > MAX_BYTES:
-            raise OnnxError(f"{what} must have at most {MAX_BYTES:,} bytes, not {size:,}")
+            raise ModelError(f"{what} must have at most {MAX_BYTES:,} bytes, not {size:,}")
         if tensor.data_location == EXTERNAL:
             values = _from_bytes(self._external(tensor, what, size), kind, count)
         elif tensor.HasField("raw_data"):
@@ -87,26 +89,26 @@ class TensorReader:
     def _external(self, tensor: Any, what: str, size: int) -> bytes:
         """Bytes that lie in a file within the model's folder."""
         if self._folder is None:
-            raise OnnxError(f"{what} lies in another file: load the model from its own file")
+            raise ModelError(f"{what} lies in another file: load the model from its own file")
         entries = {text(entry.key): text(entry.value) for entry in tensor.external_data}
         path = _inside(self._folder, entries.get("location", ""), what)
         offset = _number(entries.get("offset", "0"), what)
         _check_length(what, _number(entries.get("length", str(size)), what), size, "bytes")
         self._external_bytes += size
         if self._external_bytes > MAX_BYTES:
-            raise OnnxError(f"external data must have at most {MAX_BYTES:,} bytes together")
+            raise ModelError(f"external data must have at most {MAX_BYTES:,} bytes together")
         try:
             with path.open("rb") as file:
                 available = os.fstat(file.fileno()).st_size
                 if offset + size > available:
-                    raise OnnxError(
+                    raise ModelError(
                         f"{what} ends at byte {offset + size:,} of {path.name!r}, "
                         f"which has {available:,}"
                     )
                 file.seek(offset)
                 data = file.read(size)
         except OSError as error:
-            raise OnnxError(f"{what}: {path.name!r} cannot be read ({error.strerror})") from None
+            raise ModelError(f"{what}: {path.name!r} cannot be read ({error.strerror})") from None
         _check_length(what, len(data), size, "bytes")
         return data
 
@@ -114,7 +116,7 @@ class TensorReader:
 def text(value: Any) -> str:
     """A field that has to be text; protobuf gives bytes where it is not."""
     if not isinstance(value, str):
-        raise OnnxError("the file is damaged: a name is no UTF-8")
+        raise ModelError("the file is damaged: a name is no UTF-8")
     return value
 
 
@@ -122,27 +124,27 @@ def _inside(folder: Path, location: str, what: str) -> Path:
     """Path of a regular file that really lies in the folder."""
     shown = f"{location!r:.{MAX_SHOWN}}"
     if not location or "\0" in location:
-        raise OnnxError(f"{what} has external data without a usable file name ({shown})")
+        raise ModelError(f"{what} has external data without a usable file name ({shown})")
     try:
         root, path = folder.resolve(), (folder / location).resolve()
     except (OSError, RuntimeError, ValueError):  # such as a loop of links
-        raise OnnxError(f"{what} names the file {shown}, which cannot be found") from None
+        raise ModelError(f"{what} names the file {shown}, which cannot be found") from None
     if not path.is_relative_to(root):
-        raise OnnxError(f"{what} names the file {shown}, which is outside of the model's folder")
+        raise ModelError(f"{what} names the file {shown}, which is outside of the model's folder")
     if not path.is_file():
-        raise OnnxError(f"{what} names the file {shown}, which is no file in the model's folder")
+        raise ModelError(f"{what} names the file {shown}, which is no file in the model's folder")
     return path
 
 
 def _number(text: str, what: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 12):
-        raise OnnxError(f"{what} has an offset or length of {text!r:.{MAX_SHOWN}}")
+        raise ModelError(f"{what} has an offset or length of {text!r:.{MAX_SHOWN}}")
     return int(text)
 
 
 def _check_length(what: str, length: int, wanted: int, unit: str) -> None:
     if length != wanted:
-        raise OnnxError(f"{what} must have {wanted:,} {unit}, as its shape says, not {length:,}")
+        raise ModelError(f"{what} must have {wanted:,} {unit}, as its shape says, not {length:,}")
 
 
 def _from_bytes(data: bytes, kind: str, count: int) -> Array:
@@ -177,7 +179,7 @@ def _ranged(field: Any, dtype: np.dtype[Any], what: str) -> Array:
     wide = np.array(field, np.uint64 if dtype.itemsize == 8 and dtype.kind == "u" else np.int64)
     limits = np.iinfo(dtype)
     if wide.size and not (int(wide.min()) >= limits.min and int(wide.max()) <= limits.max):
-        raise OnnxError(f"{what} must hold {limits.min}..{limits.max}")
+        raise ModelError(f"{what} must hold {limits.min}..{limits.max}")
     return wide.astype(dtype)
 
 

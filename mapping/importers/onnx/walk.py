@@ -9,7 +9,7 @@ import numpy as np
 from mapping.builder import Builder, Value
 from mapping.fixed_point import IntArray
 from mapping.host_ends import Layout
-from mapping.importers.onnx.errors import Problem, RefusedError, printable
+from mapping.importers.errors import Problem, RefusedError, printable
 from mapping.importers.onnx.records import Array, Constant, Model, Node, Port
 from mapping.importers.onnx.values import (
     BITS,
@@ -84,7 +84,7 @@ class Walk:
 
     def doubt(self, node: Node, reason: str) -> None:
         """Note that a node's results are not proven to be ONNX Runtime's."""
-        self.unproven.append(Problem(node.qualified_op, node.index, node.name, reason))
+        self.unproven.append(Problem(node.qualified_op, node.index, reason, node.name))
 
     def has(self, node: Node, position: int) -> bool:
         """Whether an optional input is there."""

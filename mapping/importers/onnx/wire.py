@@ -7,7 +7,7 @@ hold messages; the walk ends as soon as there are more of them than any network 
 
 from typing import Any, Final
 
-from mapping.importers.onnx.errors import OnnxError
+from mapping.importers.errors import ModelError
 
 MAX_MESSAGES: Final = 1 << 17
 MAX_DEPTH: Final = 12
@@ -30,7 +30,7 @@ def check_messages(descriptor: Any, data: bytes) -> None:
 
     Raises
     ------
-    OnnxError
+    ModelError
         If the fields do not fill the file, or there are too many messages, or too deep.
     """
     pending = [(descriptor, 0, len(data), 1)]
@@ -38,7 +38,7 @@ def check_messages(descriptor: Any, data: bytes) -> None:
     while pending:
         kind, position, end, depth = pending.pop()
         if depth > MAX_DEPTH:
-            raise OnnxError(f"its messages are nested deeper than {MAX_DEPTH}")
+            raise ModelError(f"its messages are nested deeper than {MAX_DEPTH}")
         while position < end:
             key, position = _varint(data, position, end)
             start, position = _skip(data, position, end, key & 7)
@@ -47,7 +47,7 @@ def check_messages(descriptor: Any, data: bytes) -> None:
                 continue
             count += 1
             if count > MAX_MESSAGES:
-                raise OnnxError(f"it holds more than {MAX_MESSAGES:,} nodes, attributes and so on")
+                raise ModelError(f"it holds more than {MAX_MESSAGES:,} nodes, attributes and so on")
             pending.append((field.message_type, start, position, depth + 1))
 
 
@@ -60,9 +60,9 @@ def _skip(data: bytes, position: int, end: int, wire_type: int) -> tuple[int, in
     elif wire_type in FIXED_BYTES:
         length = FIXED_BYTES[wire_type]
     else:
-        raise OnnxError(f"no ONNX file, or a damaged one (wire type {wire_type})")
+        raise ModelError(f"no ONNX file, or a damaged one (wire type {wire_type})")
     if length > end - position:
-        raise OnnxError("no ONNX file, or one that is damaged or cut off")
+        raise ModelError("no ONNX file, or one that is damaged or cut off")
     return position, position + length
 
 
@@ -74,4 +74,4 @@ def _varint(data: bytes, position: int, end: int) -> tuple[int, int]:
         value |= (byte & 0x7F) << 7 * index
         if byte < 0x80:
             return value, position + index + 1
-    raise OnnxError("no ONNX file, or one that is damaged or cut off")
+    raise ModelError("no ONNX file, or one that is damaged or cut off")

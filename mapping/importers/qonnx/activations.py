@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from mapping.importers.onnx.errors import RefusedError
+from mapping.importers.errors import RefusedError
 from mapping.importers.onnx.records import Node
 from mapping.importers.qonnx.multipliers import find_multiplication
 from mapping.importers.qonnx.quantizers import Quantization, quantization, quantized_constant

@@ -7,10 +7,11 @@ from typing import Final
 
 import numpy as np
 
-from mapping.importers.onnx.errors import RefusedError
+from mapping.importers.errors import RefusedError
+from mapping.importers.onnx.attributes import number
 from mapping.importers.onnx.records import Node
 from mapping.importers.qonnx.values import Array, Codes, Constant, RealSteps, Sums, spread
-from mapping.importers.qonnx.walk import Held, Walk, real
+from mapping.importers.qonnx.walk import Held, Walk
 from mapping.importers.qonnx.weighted import add as add_codes
 
 STEPS: Final[Mapping[str, str]] = MappingProxyType(
@@ -83,7 +84,7 @@ def batch_normalization(walk: Walk, node: Node) -> Held:
     if len(node.outputs) > 1 and any(node.outputs[1:]):
         raise RefusedError("it is exported for training: export the model for inference")
     with np.errstate(all="ignore"):
-        inverse = np.float32(1) / np.sqrt(variance + np.float32(real(node, "epsilon", 1e-5)))
+        inverse = np.float32(1) / np.sqrt(variance + np.float32(number(node, "epsilon", 1e-5)))
         scale = inverse * gain
         shift = bias - mean * scale
     held = walk.held(node)
@@ -109,7 +110,7 @@ def clip(walk: Walk, node: Node) -> Held:
         if position < len(node.inputs) and node.inputs[position]:
             bound = np.array(walk.scalar(node, position), np.float32)
         elif name in node.attributes:
-            bound = np.array(real(node, name, 0.0), np.float32)
+            bound = np.array(number(node, name, 0.0), np.float32)
         else:
             continue
         held = _with_constant(held, kind, bound)

@@ -16,8 +16,8 @@ import numpy as np
 
 from mapping.builder import Value
 from mapping.host_ends import HostEnds, OutputEnd
-from mapping.importers.onnx.errors import (
-    OnnxError,
+from mapping.importers.errors import (
+    ModelError,
     Problem,
     RefusedError,
     UnsupportedModelError,
@@ -113,7 +113,7 @@ def load_qonnx(path: str | os.PathLike[str]) -> Network:
 
     Raises
     ------
-    OnnxError
+    ModelError
         If it is no such file or a damaged one; :exc:`UnsupportedModelError` if it uses what is
         not supported.
     OSError
@@ -141,9 +141,9 @@ def import_records(model: Model, name: str = "") -> Imported:
     problems: list[Problem] = []
     for port, given in enumerate(model.inputs):
         if given.kind != "float" or given.shape is None or given.shape[0] != 1:
-            problems.append(Problem("model input", port, given.name, "must be float32, batch 1"))
+            problems.append(Problem("model input", port, "must be float32, batch 1", given.name))
         elif np.prod(given.shape, dtype=np.float64) > MAX_ELEMENTS:
-            problems.append(Problem("model input", port, given.name, "has too many elements"))
+            problems.append(Problem("model input", port, "has too many elements", given.name))
         else:
             places = np.arange(np.prod(given.shape)).reshape(given.shape)
             walk.values[given.name] = RealSteps(port, given.shape, places)
@@ -153,14 +153,14 @@ def import_records(model: Model, name: str = "") -> Imported:
         except MissingError:
             continue  # what it needs was refused, and is named already
         except ValueError as error:  # RefusedError, GraphError and those of records
-            problems.append(Problem(node.qualified_op, node.index, node.name, str(error)))
+            problems.append(Problem(node.qualified_op, node.index, str(error), node.name))
     outputs: list[tuple[int, OutputEnd]] = []
     for number, port in enumerate(model.outputs):
         if port.name in walk.values:
             try:
                 outputs.append(output(walk.values[port.name]))
             except ValueError as error:
-                problems.append(Problem("model output", number, port.name, str(error)))
+                problems.append(Problem("model output", number, str(error), port.name))
     if problems:
         raise UnsupportedModelError(tuple(problems))
     return _finish(walk, tuple(outputs), name)
@@ -186,13 +186,13 @@ def _result(node: Node) -> str:
 def _finish(walk: Walk, outputs: tuple[tuple[int, OutputEnd], ...], name: str) -> Imported:
     model = walk.model
     if len(outputs) < len(model.outputs) or not outputs:
-        raise OnnxError("a model must have outputs, all of them computed")
+        raise ModelError("a model must have outputs, all of them computed")
     missing = [port.name for number, port in enumerate(model.inputs) if number not in walk.inputs]
     if missing or not model.inputs:
-        raise OnnxError(f"input {missing[0] if missing else ''!r:.40} is never quantized")
+        raise ModelError(f"input {missing[0] if missing else ''!r:.40} is never quantized")
     inputs = [walk.inputs[port] for port in range(len(model.inputs))]
     if sorted(node_id for node_id, _ in inputs) != [node_id for node_id, _ in inputs]:
-        raise OnnxError("its inputs must be quantized in the order in which they are declared")
+        raise ModelError("its inputs must be quantized in the order in which they are declared")
     graph = walk.builder.graph(*(Value(walk.builder, node_id) for node_id, _ in outputs))
     ends = HostEnds(
         outputs=tuple(end for _, end in outputs), real_inputs=tuple(end for _, end in inputs)

@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 
 from mapping.builder import Value
-from mapping.importers.onnx.errors import RefusedError
+from mapping.importers.errors import RefusedError
+from mapping.importers.onnx.attributes import integer, integers, text
 from mapping.importers.onnx.records import Node
 from mapping.importers.qonnx.values import Array, Codes, Constant, IntArray, graph_places, image
-from mapping.importers.qonnx.walk import Held, Walk, integer, integers, text
+from mapping.importers.qonnx.walk import Held, Walk
 from mapping.ops import MaxPool2d, Padding
 
 MAX_AXES = 8

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mapping.importers.onnx.errors import RefusedError
+from mapping.importers.errors import RefusedError
 from mapping.importers.qonnx.thresholds import Changes
 from mapping.ops.types import ACC_MAX, ACC_MIN
 from mapping.quantize import quantize_scale

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mapping.host_ends import OutputEnd
-from mapping.importers.onnx.errors import RefusedError
+from mapping.importers.errors import RefusedError
 from mapping.importers.qonnx.values import Codes, Sums, graph_places
 from mapping.importers.qonnx.walk import Held
 from mapping.ops import ActType

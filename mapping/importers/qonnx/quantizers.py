@@ -6,10 +6,11 @@ from typing import Final
 
 import numpy as np
 
-from mapping.importers.onnx.errors import RefusedError
+from mapping.importers.errors import RefusedError
+from mapping.importers.onnx.attributes import integer, number, text
 from mapping.importers.onnx.records import Node
 from mapping.importers.qonnx.values import Array, Constant, IntArray, spread
-from mapping.importers.qonnx.walk import Walk, integer, real, text
+from mapping.importers.qonnx.walk import Walk
 from mapping.real.quantizer import (
     LEVEL_LIMIT,
     MAX_DROP_BITS,
@@ -170,7 +171,7 @@ def _multi_threshold(walk: Walk, node: Node) -> Quantization:
             f"its layout must be NC or NCHW, not {text(node, 'data_layout', '')!r:.20}: "
             "import the network as it was before layouts were changed"
         )
-    step, bias = _positive(real(node, "out_scale", 1.0)), real(node, "out_bias", 0.0)
+    step, bias = _positive(number(node, "out_scale", 1.0)), number(node, "out_bias", 0.0)
 
     def levels(values: FloatArray) -> IntArray:
         if len(thresholds) not in (1, values.shape[-1]):

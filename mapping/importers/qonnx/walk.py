@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 
 from mapping.builder import Builder
-from mapping.importers.onnx.errors import RefusedError
+from mapping.importers.errors import RefusedError
 from mapping.importers.onnx.records import Model, Node
 from mapping.importers.qonnx.values import Array, Codes, Constant, RealSteps, Sums
 from mapping.real.ends import RealInput
@@ -123,35 +123,3 @@ def _pads(node: Node) -> tuple[int, ...]:
     if node.attributes.get("auto_pad", b"NOTSET") not in (b"NOTSET", b"VALID"):
         return (1,)
     return tuple(int(pad) for pad in pads) if isinstance(pads, tuple) else ()
-
-
-def integer(node: Node, name: str, default: int) -> int:
-    """An attribute that is an integer."""
-    value = node.attributes.get(name, default)
-    if not isinstance(value, int):
-        raise RefusedError(f"its attribute {name} must be an integer")
-    return value
-
-
-def integers(node: Node, name: str, default: tuple[int, ...]) -> tuple[int, ...]:
-    """An attribute that is a list of integers."""
-    value = node.attributes.get(name, default)
-    if not isinstance(value, tuple) or not all(isinstance(each, int) for each in value):
-        raise RefusedError(f"its attribute {name} must be a list of integers")
-    return tuple(int(each) for each in value)
-
-
-def real(node: Node, name: str, default: float) -> float:
-    """An attribute that is a number, finite."""
-    value = node.attributes.get(name, default)
-    if not isinstance(value, int | float) or not abs(value) < 1e30:
-        raise RefusedError(f"its attribute {name} must be a finite number")
-    return float(value)
-
-
-def text(node: Node, name: str, default: str) -> str:
-    """An attribute that is a string."""
-    value = node.attributes.get(name, default.encode())
-    if not isinstance(value, bytes):
-        raise RefusedError(f"its attribute {name} must be a string")
-    return value.decode("ascii", "replace")

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mapping.builder import Value
-from mapping.importers.onnx.errors import RefusedError
+from mapping.importers.errors import RefusedError
+from mapping.importers.onnx.attributes import integer, integers, number, text
 from mapping.importers.onnx.records import Node
 from mapping.importers.qonnx.values import (
     Array,
@@ -18,7 +19,7 @@ from mapping.importers.qonnx.values import (
     graph_places,
     image,
 )
-from mapping.importers.qonnx.walk import Walk, integer, integers, real, text
+from mapping.importers.qonnx.walk import Walk
 from mapping.ops import Conv2d, MatMul, Padding, Weighted
 from mapping.ops.weighted import MAX_WEIGHT_BITS
 
@@ -37,7 +38,7 @@ def matmul(walk: Walk, node: Node) -> Sums:
 
 def gemm(walk: Walk, node: Node) -> Sums:
     """Import Gemm; its third input is added to the sums in float32."""
-    if real(node, "alpha", 1.0) != 1.0 or real(node, "beta", 1.0) != 1.0:
+    if number(node, "alpha", 1.0) != 1.0 or number(node, "beta", 1.0) != 1.0:
         raise RefusedError("its alpha and beta must be 1")
     if integer(node, "transA", 0):
         raise RefusedError("its transA must be 0")

@@ -3,15 +3,11 @@
 :func:`load_tflite` reads a file; :mod:`mapping.importers.tflite.importer` lists the operators.
 """
 
-from mapping.importers.tflite.errors import Problem, TfliteError, UnsupportedModelError
 from mapping.importers.tflite.importer import Imported, import_model, load_tflite
 from mapping.importers.tflite.parse import has_identifier
 
 __all__ = [
     "Imported",
-    "Problem",
-    "TfliteError",
-    "UnsupportedModelError",
     "has_identifier",
     "import_model",
     "load_tflite",

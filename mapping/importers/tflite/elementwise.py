@@ -5,7 +5,7 @@ from collections.abc import Callable
 from mapping.builder import Value
 from mapping.fixed_point import IntArray
 from mapping.host_ends import Affine
-from mapping.importers.tflite.errors import RefusedError
+from mapping.importers.errors import RefusedError
 from mapping.importers.tflite.records import Activation, AddOptions, Operator
 from mapping.importers.tflite.rescale import exact_add
 from mapping.importers.tflite.tables import hard_swish_table, relu_table, sigmoid_table, tanh_table

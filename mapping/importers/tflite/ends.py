@@ -5,7 +5,7 @@ A QUANTIZE between 8-bit types is a table on the array, wherever it stands.
 
 from mapping.builder import Value
 from mapping.host_ends import Affine, OutputEnd, Softmax
-from mapping.importers.tflite.errors import RefusedError
+from mapping.importers.errors import RefusedError
 from mapping.importers.tflite.records import Operator, SoftmaxOptions, Tensor
 from mapping.importers.tflite.tables import requantize_table
 from mapping.importers.tflite.walk import Walk, activations, check_tensor, graph_shape

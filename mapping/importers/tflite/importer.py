@@ -12,13 +12,13 @@ from typing import Final
 
 from mapping.builder import Value
 from mapping.host_ends import HostEnds, OutputEnd
-from mapping.importers.tflite import elementwise, ends, movement, pooling, weighted
-from mapping.importers.tflite.errors import (
+from mapping.importers.errors import (
+    ModelError,
     Problem,
     RefusedError,
-    TfliteError,
     UnsupportedModelError,
 )
+from mapping.importers.tflite import elementwise, ends, movement, pooling, weighted
 from mapping.importers.tflite.parse import MAX_BYTES, parse_model
 from mapping.importers.tflite.records import Model, Operator
 from mapping.importers.tflite.walk import Walk, activations
@@ -81,7 +81,7 @@ def load_tflite(path: str | os.PathLike[str]) -> Network:
 
     Raises
     ------
-    TfliteError
+    ModelError
         If it is no such file or a damaged one; :exc:`UnsupportedModelError` if it uses what is
         not supported.
     OSError
@@ -163,13 +163,13 @@ def _finish(walk: Walk, model: Model, name: str) -> Imported:
         elif index in walk.values:
             found.append((walk.values[index].node_id, OutputEnd()))
         else:
-            raise TfliteError(f"output {model.tensors[index].label} is never computed")
+            raise ModelError(f"output {model.tensors[index].label} is never computed")
     if not found or not model.inputs:
-        raise TfliteError("a model must have an input and an output")
+        raise ModelError("a model must have an input and an output")
     try:
         graph = walk.builder.graph(*(Value(walk.builder, node_id) for node_id, _ in found))
     except GraphError as error:
-        raise TfliteError(str(error)) from None
+        raise ModelError(str(error)) from None
     inputs = tuple(walk.quantized_inputs.get(index, (0, None))[1] for index in model.inputs)
     first = model.tensors[model.inputs[0]].quantization
     scale = inputs[0].scale if inputs[0] is not None else None

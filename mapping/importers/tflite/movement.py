@@ -3,7 +3,7 @@
 import numpy as np
 
 from mapping.builder import Value
-from mapping.importers.tflite.errors import RefusedError
+from mapping.importers.errors import RefusedError
 from mapping.importers.tflite.records import Activation, ConcatOptions, Operator
 from mapping.importers.tflite.walk import Walk, activations
 

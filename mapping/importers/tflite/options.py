@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from mapping.importers.tflite.errors import TfliteError
+from mapping.importers.errors import ModelError
 from mapping.importers.tflite.records import (
     AddOptions,
     ConcatOptions,
@@ -41,7 +41,7 @@ def read_options(package: Any, operator: Any, name: str) -> Options:
 
     Raises
     ------
-    TfliteError
+    ModelError
         If they are missing or those of another kind of operator.
     """
     table_name = OPTION_TABLES.get(name)
@@ -50,7 +50,7 @@ def read_options(package: Any, operator: Any, name: str) -> Options:
     union = operator.BuiltinOptions()
     expected = getattr(package.BuiltinOptions, table_name)
     if union is None or operator.BuiltinOptionsType() != expected:
-        raise TfliteError(f"the file is damaged: {name} comes without its options")
+        raise ModelError(f"the file is damaged: {name} comes without its options")
     options = getattr(package, table_name)()
     options.Init(union.Bytes, union.Pos)
     match table_name:

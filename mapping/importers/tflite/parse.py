@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from mapping.importers.tflite.errors import TfliteError
+from mapping.importers.errors import ModelError
 from mapping.importers.tflite.options import read_options
 from mapping.importers.tflite.records import Model, Operator, Quantization, Tensor
 
@@ -54,28 +54,28 @@ def parse_model(data: bytes) -> Model:
 
     Raises
     ------
-    TfliteError
+    ModelError
         If it is no TensorFlow Lite file, of another version, damaged, or larger than the limits.
     """
     if len(data) > MAX_BYTES:
-        raise TfliteError(f"a model must have at most {MAX_BYTES:,} bytes, not {len(data):,}")
+        raise ModelError(f"a model must have at most {MAX_BYTES:,} bytes, not {len(data):,}")
     if not has_identifier(data[:8]):
-        raise TfliteError(f"no TensorFlow Lite file (bytes 4..7 are {data[4:8]!r}, not b'TFL3')")
+        raise ModelError(f"no TensorFlow Lite file (bytes 4..7 are {data[4:8]!r}, not b'TFL3')")
     package = _package()
     try:
         return _read_model(package, data)
-    except TfliteError:
+    except ModelError:
         raise
     except READ_ERRORS as error:
         reason = " ".join(str(error).split())
-        raise TfliteError(f"the file is damaged or cut off ({reason})") from error
+        raise ModelError(f"the file is damaged or cut off ({reason})") from error
 
 
 def _package() -> Any:
     try:
         return import_module("tflite")
     except ModuleNotFoundError:
-        raise TfliteError(
+        raise ModelError(
             "reading TensorFlow Lite files needs the package tflite: pip install systolic[tflite]"
         ) from None
 
@@ -83,9 +83,9 @@ def _package() -> Any:
 def _read_model(package: Any, data: bytes) -> Model:
     model = package.Model.GetRootAs(data, 0)
     if model.Version() != SCHEMA_VERSION:
-        raise TfliteError(f"the schema must be version {SCHEMA_VERSION}, not {model.Version()}")
+        raise ModelError(f"the schema must be version {SCHEMA_VERSION}, not {model.Version()}")
     if model.SubgraphsLength() != 1:
-        raise TfliteError(f"a model must have one graph, not {model.SubgraphsLength()}")
+        raise ModelError(f"a model must have one graph, not {model.SubgraphsLength()}")
     graph = model.Subgraphs(0)
     codes = tuple(_codes(package, model))
     tensors = tuple(
@@ -105,13 +105,13 @@ def _read_model(package: Any, data: bytes) -> Model:
 
 def _count(what: str, length: int, limit: int) -> int:
     if length > limit:
-        raise TfliteError(f"a model must have at most {limit:,} {what}, not {length:,}")
+        raise ModelError(f"a model must have at most {limit:,} {what}, not {length:,}")
     return length
 
 
 def _check_index(what: str, index: int, low: int, count: int) -> None:
     if not low <= index < count:
-        raise TfliteError(f"the file is damaged: there is no {what} {index}")
+        raise ModelError(f"the file is damaged: there is no {what} {index}")
 
 
 def _text(table: Any, slot: int) -> str:
@@ -153,7 +153,7 @@ def _names(constants: type) -> dict[int, str]:
 def _tensor(package: Any, model: Any, tensor: Any, index: int) -> Tensor:
     axes = tensor.ShapeLength()
     if axes > MAX_AXES:
-        raise TfliteError(f"tensor {index} must have at most {MAX_AXES} axes, not {axes:,}")
+        raise ModelError(f"tensor {index} must have at most {MAX_AXES} axes, not {axes:,}")
     shape = tuple(int(extent) for extent in tensor.ShapeAsNumpy()) if axes else ()
     signature = tensor.ShapeSignatureAsNumpy() if tensor.ShapeSignatureLength() == axes > 0 else ()
     kinds = _names(package.TensorType)
@@ -196,7 +196,7 @@ def _constant(model: Any, tensor: Any, index: int) -> NDArray[np.uint8] | None:
     _check_index("buffer", number, 0, model.BuffersLength())
     buffer = model.Buffers(number)
     if buffer.Offset() > 1:
-        raise TfliteError(f"tensor {index} lies outside of the flatbuffer, as in files over 2 GB")
+        raise ModelError(f"tensor {index} lies outside of the flatbuffer, as in files over 2 GB")
     return buffer.DataAsNumpy() if buffer.DataLength() else None
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from mapping.builder import Value
-from mapping.importers.tflite.errors import RefusedError
+from mapping.importers.errors import RefusedError
 from mapping.importers.tflite.records import Operator, PaddingKind, PoolOptions
 from mapping.importers.tflite.rescale import exact_mean
 from mapping.importers.tflite.walk import Walk, activations, clamp_of

@@ -12,6 +12,7 @@ import numpy as np
 
 from mapping.fixed_point import IntArray, divide_rounding, multiply_high
 from mapping.host_ends import Affine
+from mapping.importers.errors import RefusedError
 from mapping.importers.exact_sums import (
     FixedRounding,
     FixedScale,
@@ -19,7 +20,6 @@ from mapping.importers.exact_sums import (
     search_weights,
     weight_pairs,
 )
-from mapping.importers.tflite.errors import RefusedError
 from mapping.quantize import quantize_scale
 from systolic.spec.arithmetic import requantize_tflite
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from mapping.fixed_point import IntArray, divide_rounding, logistic, tanh
 from mapping.host_ends import Affine
-from mapping.importers.tflite.errors import RefusedError
+from mapping.importers.errors import RefusedError
 from mapping.ops.pointwise import SHIFT_MAX
 from mapping.quantize import quantize_scale
 from systolic.spec.arithmetic import requantize_tflite

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mapping.builder import Builder, Value
 from mapping.host_ends import Affine, OutputEnd
-from mapping.importers.tflite.errors import RefusedError
+from mapping.importers.errors import RefusedError
 from mapping.importers.tflite.records import Activation, Model, Operator, Tensor
 from mapping.ops import ActType, TensorType
 from mapping.ops.types import MAX_ELEMENTS

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mapping.builder import PadSpec, Value
 from mapping.host_ends import Affine
-from mapping.importers.tflite.errors import RefusedError
+from mapping.importers.errors import RefusedError
 from mapping.importers.tflite.records import (
     ConvOptions,
     FullyConnectedOptions,

@@ -1,8 +1,8 @@
 """Softmax at the end, which the host does."""
 
 from mapping.host_ends import OutputEnd, RealSoftmax
+from mapping.importers.errors import RefusedError
 from mapping.importers.onnx.attributes import integer
-from mapping.importers.onnx.errors import RefusedError
 from mapping.importers.onnx.records import Node
 from mapping.importers.onnx.values import Ended
 from mapping.importers.onnx.walk import Walk

@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 
 from mapping.fixed_point import IntArray
+from mapping.importers.errors import RefusedError
 from mapping.importers.onnx.attributes import integer, integers, text
-from mapping.importers.onnx.errors import RefusedError
 from mapping.importers.onnx.operators.windows import image
 from mapping.importers.onnx.records import Node
 from mapping.importers.onnx.values import Codes, Given, Real, Sums, Thing, Weights, channels_last
@@ -76,7 +76,7 @@ def reshape(walk: Walk, node: Node) -> Thing:
 
 def transpose(walk: Walk, node: Node) -> Thing:
     """Import Transpose, of activations or of weights."""
-    perm = integers(node, "perm")
+    perm = integers(node, "perm", None)
     weights = None if walk.is_constant(node, 0) else walk.thing(node, 0)
     if not isinstance(weights, Weights):
         return _moved(walk, node, lambda index: index.transpose(perm))
@@ -103,7 +103,7 @@ def unsqueeze(walk: Walk, node: Node) -> Thing:
 def _axes(walk: Walk, node: Node) -> tuple[int, ...] | None:
     if walk.has(node, 1):
         return tuple(int(axis) for axis in walk.constant(node, 1, "int64").ravel())
-    return integers(node, "axes")
+    return integers(node, "axes", None)
 
 
 def pad(walk: Walk, node: Node) -> Thing:
@@ -115,7 +115,7 @@ def pad(walk: Walk, node: Node) -> Thing:
         raise RefusedError("its input must be activations, quantized or dequantized")
     codes = thing.codes if isinstance(thing, Real) else thing
     _check_fill(walk, node, thing)
-    pads = integers(node, "pads")
+    pads = integers(node, "pads", None)
     if walk.has(node, 1):
         pads = tuple(int(length) for length in walk.constant(node, 1, "int64").ravel())
     if walk.has(node, 3):

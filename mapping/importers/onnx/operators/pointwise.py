@@ -7,8 +7,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from mapping.importers.errors import RefusedError
 from mapping.importers.onnx.attributes import number
-from mapping.importers.onnx.errors import RefusedError
 from mapping.importers.onnx.operators.quantization import join
 from mapping.importers.onnx.records import Node
 from mapping.importers.onnx.rescale import add_codes

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 
 from mapping.fixed_point import IntArray
+from mapping.importers.errors import RefusedError
 from mapping.importers.onnx.attributes import integer, integers
-from mapping.importers.onnx.errors import RefusedError
 from mapping.importers.onnx.operators.windows import (
     Windows,
     image,
@@ -63,7 +63,7 @@ def global_average_pool(walk: Walk, node: Node) -> Sums:
 def reduce_mean(walk: Walk, node: Node) -> Sums:
     """Import ReduceMean over rows and columns of an image."""
     real = walk.real(node, 0)
-    axes = integers(node, "axes")
+    axes = integers(node, "axes", None)
     if walk.has(node, 1):
         axes = tuple(int(axis) for axis in walk.constant(node, 1, "int64").ravel())
     image_shape(real.codes)

@@ -7,8 +7,8 @@ import numpy as np
 
 from mapping.fixed_point import IntArray
 from mapping.host_ends import RealSoftmax, Rounded
+from mapping.importers.errors import RefusedError
 from mapping.importers.onnx.attributes import integer
-from mapping.importers.onnx.errors import RefusedError
 from mapping.importers.onnx.records import Array, Node
 from mapping.importers.onnx.rescale import add_pairs, requantize_sums
 from mapping.importers.onnx.values import (

@@ -4,8 +4,8 @@ import numpy as np
 
 from mapping.builder import Value
 from mapping.fixed_point import IntArray
+from mapping.importers.errors import RefusedError
 from mapping.importers.onnx.attributes import integer, number
-from mapping.importers.onnx.errors import RefusedError
 from mapping.importers.onnx.operators.quantization import centred
 from mapping.importers.onnx.operators.windows import image, image_index, image_shape, read_windows
 from mapping.importers.onnx.records import Node

@@ -6,8 +6,8 @@ import numpy as np
 
 from mapping.builder import Value
 from mapping.fixed_point import IntArray
+from mapping.importers.errors import RefusedError
 from mapping.importers.onnx.attributes import integer, integers, text
-from mapping.importers.onnx.errors import RefusedError
 from mapping.importers.onnx.records import Node
 from mapping.importers.onnx.values import Codes, channels_last
 
@@ -44,13 +44,13 @@ def read_windows(node: Node, kernel: tuple[int, ...] | None, image: tuple[int, i
     image : tuple of int
         Height and width.
     """
-    declared = integers(node, "kernel_shape")
+    declared = integers(node, "kernel_shape", None)
     taps = _pair(node, "kernel_shape", declared if kernel is None else kernel)
     if kernel is not None and declared is not None and declared != kernel:
         raise RefusedError(f"its kernel_shape {declared} is not its weights', {kernel}")
-    stride = _pair(node, "strides", integers(node, "strides") or (1, 1))
-    dilation = _pair(node, "dilations", integers(node, "dilations") or (1, 1))
-    pads = integers(node, "pads") or (0, 0, 0, 0)
+    stride = _pair(node, "strides", integers(node, "strides", (1, 1)))
+    dilation = _pair(node, "dilations", integers(node, "dilations", (1, 1)))
+    pads = integers(node, "pads", (0, 0, 0, 0))
     if len(pads) != 4 or min(pads) < 0:
         raise RefusedError(f"its pads must be four lengths, not {pads!s:.40}")
     pad = (pads[0], pads[2], pads[1], pads[3])

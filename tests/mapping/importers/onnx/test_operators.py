@@ -5,7 +5,8 @@ import pytest
 from hypothesis import HealthCheck, assume, given, reject, settings
 from hypothesis import strategies as st
 
-from mapping.importers.onnx import UnsupportedModelError, import_model
+from mapping.importers import UnsupportedModelError
+from mapping.importers.onnx import import_model
 from tests.mapping.importers.onnx.draw import Draw
 from tests.mapping.importers.onnx.limits import limits
 from tests.mapping.importers.onnx.oracle import assert_same, infer, operators, results, session

@@ -9,7 +9,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from mapping.importers.onnx.errors import OnnxError
+from mapping.importers.errors import ModelError
 from mapping.importers.onnx.parse import load_model, parse_model
 from mapping.importers.onnx.wire import MAX_MESSAGES
 
@@ -33,7 +33,7 @@ def model(
 
 
 def refusal(proto: onnx.ModelProto) -> str:
-    with pytest.raises(OnnxError) as caught:
+    with pytest.raises(ModelError) as caught:
         parse_model(proto.SerializeToString())
     assert "\n" not in str(caught.value)
     return str(caught.value)
@@ -154,11 +154,11 @@ def test_external_data_lie_beside_the_model(tmp_path: Path) -> None:
     (tmp_path / "data" / "w.bin").write_bytes(b"12345" + VALUES.astype(np.int8).tobytes())
     read = load(tmp_path, external("data/w.bin", offset="5", length="12"))
     np.testing.assert_array_equal(read.constants["w"].values, VALUES)
-    with pytest.raises(OnnxError, match=r"ends at byte 18 of 'w\.bin', which has 17"):
+    with pytest.raises(ModelError, match=r"ends at byte 18 of 'w\.bin', which has 17"):
         load(tmp_path, external("data/w.bin", offset="6"))
-    with pytest.raises(OnnxError, match="must have 12 bytes, as its shape says, not 11"):
+    with pytest.raises(ModelError, match="must have 12 bytes, as its shape says, not 11"):
         load(tmp_path, external("data/w.bin", length="11"))
-    with pytest.raises(OnnxError, match="an offset or length of '-1'"):
+    with pytest.raises(ModelError, match="an offset or length of '-1'"):
         load(tmp_path, external("data/w.bin", offset="-1"))
 
 
@@ -171,13 +171,13 @@ def test_external_data_may_not_leave_the_folder(tmp_path: Path) -> None:
     (inner / "loop.bin").symlink_to(inner / "loop.bin")
     os.mkfifo(inner / "pipe.bin")
     for location in ("../secret.bin", str(secret), "link.bin", "x/../../secret.bin"):
-        with pytest.raises(OnnxError, match="outside of the model's folder"):
+        with pytest.raises(ModelError, match="outside of the model's folder"):
             load(inner, external(location))
     for location in ("loop.bin", "pipe.bin", ".", "missing.bin"):
-        with pytest.raises(OnnxError, match=r"which (is no file|cannot be found)"):
+        with pytest.raises(ModelError, match=r"which (is no file|cannot be found)"):
             load(inner, external(location))
     for location in ("", "a\0b"):
-        with pytest.raises(OnnxError, match="without a usable file name"):
+        with pytest.raises(ModelError, match="without a usable file name"):
             load(inner, external(location))
 
 
@@ -188,11 +188,11 @@ def test_models_in_memory_have_no_external_data() -> None:
 def test_small_files_of_very_many_messages_are_refused() -> None:
     graph = b"\x0a\x00" * (MAX_MESSAGES + 1)  # so many empty nodes
     length = bytes([len(graph) & 0x7F | 0x80, len(graph) >> 7 & 0x7F | 0x80, len(graph) >> 14])
-    with pytest.raises(OnnxError, match="holds more than 131,072"):
+    with pytest.raises(ModelError, match="holds more than 131,072"):
         parse_model(b"\x3a" + length + graph)
 
 
 def test_what_is_no_protobuf_is_refused() -> None:
     for data in (b"", b"\x00", b"TFL3" * 10, b"\xff" * 100, b"\x3a\x7f"):
-        with pytest.raises(OnnxError):
+        with pytest.raises(ModelError):
             parse_model(data)

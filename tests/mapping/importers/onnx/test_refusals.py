@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mapping.importers.onnx import OnnxError, UnsupportedModelError, import_model
+from mapping.importers import ModelError, UnsupportedModelError
+from mapping.importers.onnx import import_model
 from tests.mapping.importers.onnx.draw import Draw
 from tests.mapping.importers.onnx.random_model import FLOAT_MODELS
 from tests.mapping.importers.onnx.writer import MICROSOFT, Writer
@@ -37,7 +38,7 @@ class Model:
     def refusal(self, real: str) -> str:
         """Quantize a result, and give the words of refusal."""
         self.writer.output(self.writer.node("QuantizeLinear", [real, *self.grid()]), np.int8)
-        with pytest.raises(OnnxError) as caught:
+        with pytest.raises(ModelError) as caught:
             import_model(self.writer.to_bytes())
         assert "\n" not in str(caught.value)
         return str(caught.value)
@@ -59,7 +60,7 @@ def test_every_refusal_is_in_one_report() -> None:
 def test_float_models_are_told_how_to_be_quantized() -> None:
     writer = Writer()
     writer.output(writer.node("Relu", [writer.input(SHAPE, np.float32)]), np.float32)
-    with pytest.raises(OnnxError, match="quantize_static"):
+    with pytest.raises(ModelError, match="quantize_static"):
         import_model(writer.to_bytes())
 
 
@@ -139,7 +140,7 @@ def test_sums_cannot_be_outputs() -> None:
     model.writer.output(
         model.writer.node("Conv", [model.real, model.weights(4, 4, 1, 1)]), np.float32
     )
-    with pytest.raises(OnnxError, match="must be quantized activations, or those dequantized"):
+    with pytest.raises(ModelError, match="must be quantized activations, or those dequantized"):
         import_model(model.writer.to_bytes())
 
 

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from mapping.importers.onnx import OnnxError, import_model
+from mapping.importers import ModelError
+from mapping.importers.onnx import import_model
 from mapping.reference import run
 from tests.mapping.importers.onnx.draw import Draw, Tensor
 from tests.mapping.importers.onnx.oracle import assert_same, begin
@@ -44,5 +45,5 @@ def test_quantized_softmax_is_onnx_runtimes(seed: int, is_real: bool) -> None:
 def test_nothing_follows_a_softmax() -> None:
     draw, shares = drawn(seed=1)
     draw.writer.output(draw.writer.node("Relu", [shares]), np.float32)
-    with pytest.raises(OnnxError, match="Relu 3: input 0 must come from DequantizeLinear"):
+    with pytest.raises(ModelError, match="Relu 3: input 0 must come from DequantizeLinear"):
         import_model(draw.writer.to_bytes())

@@ -4,7 +4,7 @@ import numpy as np
 import onnx
 import pytest
 
-from mapping.importers.onnx import OnnxError
+from mapping.importers import ModelError
 from mapping.importers.qonnx import import_model
 from tests.mapping.importers.damaged import count_imported, count_in_little_memory, mutants
 from tests.mapping.importers.qonnx.models import MODELS
@@ -62,12 +62,12 @@ def originals() -> list[bytes]:
 
 def test_damaged_files_are_refused_in_one_line_and_little_memory() -> None:
     files = mutants(originals(), FEW, seed=0, mutate=damage)
-    imported = count_in_little_memory(import_model, OnnxError, files)
+    imported = count_in_little_memory(import_model, ModelError, files)
     assert 0 < imported < FEW  # some damage hits weights only
 
 
 @pytest.mark.slow
 def test_ten_thousand_damaged_files_are_refused_in_one_line() -> None:
     files = mutants(originals(), MANY, seed=1, mutate=damage)
-    imported = count_imported(import_model, OnnxError, files)
+    imported = count_imported(import_model, ModelError, files)
     assert 0 < imported < MANY

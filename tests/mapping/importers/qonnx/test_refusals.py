@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from mapping.importers.onnx import OnnxError, UnsupportedModelError
+from mapping.importers import ModelError, UnsupportedModelError
 from mapping.importers.qonnx import import_model
 from tests.mapping.importers.qonnx.models import Writer
 
@@ -25,7 +25,7 @@ def matmul(net: Writer, value: str, outputs: int = 3) -> str:
 
 def message(build: Callable[[Writer], str]) -> str:
     net = Writer(seed=0)
-    with pytest.raises(OnnxError) as caught:
+    with pytest.raises(ModelError) as caught:
         import_model(net.finish(build(net)))
     assert "\n" not in str(caught.value)
     return str(caught.value)
@@ -175,5 +175,5 @@ def test_what_follows_a_refusal_is_not_blamed() -> None:
 def test_models_without_a_quantized_input_are_refused() -> None:
     net = Writer(seed=0)
     net.input(6)
-    with pytest.raises(OnnxError, match="not computed by the array"):
+    with pytest.raises(ModelError, match="not computed by the array"):
         import_model(net.finish(net.constant(1.0)))

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mapping.importers.onnx.errors import RefusedError
+from mapping.importers.errors import RefusedError
 from mapping.importers.qonnx.multipliers import find_multiplication
 from mapping.importers.qonnx.thresholds import Changes, find_changes, graph_thresholds
 from mapping.ops import ActType

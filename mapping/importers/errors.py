@@ -1,4 +1,4 @@
-"""What is wrong with an ONNX file; every message is one line."""
+"""What is wrong with a model of another tool; every message is one line."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -12,12 +12,12 @@ def printable(text: str, length: int = MAX_SHOWN) -> str:
     return "".join(letter if letter.isprintable() else "?" for letter in shown)
 
 
-class OnnxError(ValueError):
-    """A file that is not an ONNX model, or a damaged one."""
+class ModelError(ValueError):
+    """A file that is not a model of its format, or a damaged one."""
 
 
 class RefusedError(ValueError):
-    """Why one node cannot be imported; caught where all refusals are collected."""
+    """Why one operator cannot be imported; caught where all refusals are collected."""
 
 
 @dataclass(frozen=True)
@@ -27,19 +27,19 @@ class Problem:
     Parameters
     ----------
     operator : str
-        Operator of the node, or ``model`` for what belongs to none.
+        Name of the operator, or ``model`` for what belongs to none.
     index : int or None
-        Position among the model's nodes.
-    name : str
-        The node's own name; may be empty.
+        Position among the model's operators.
     reason : str
         What exactly, and the way out if there is one.
+    name : str
+        What the file calls this one operator; may be empty.
     """
 
     operator: str
     index: int | None
-    name: str
     reason: str
+    name: str = ""
 
     @property
     def place(self) -> str:
@@ -52,7 +52,7 @@ class Problem:
         return f"{self.place}: {self.reason}"
 
 
-class UnsupportedModelError(OnnxError):
+class UnsupportedModelError(ModelError):
     """A sound model that uses what is not supported; names all of it.
 
     Parameters
