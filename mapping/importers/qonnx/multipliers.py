@@ -108,7 +108,8 @@ def _line(at: IntArray, low: int, high: int) -> tuple[float, float] | None:
     most_step = float(most.min(initial=np.inf))
     if most_step <= least_step:
         return None
-    step = (least_step + most_step) / 2 if np.isfinite(most_step) else 2 * least_step + high - low
+    # Unbounded where all of low..high is one level.
+    step = (least_step + most_step) / 2 if most_step < np.inf else 2 * least_step + high - low + 1
     below, above = float((lower - number * step).max()), float((upper - number * step).min())
     if not np.isfinite(below) and not np.isfinite(above):
         return None

@@ -66,6 +66,16 @@ def test_multiplications_give_every_level(seed: int, bits: int, span: int) -> No
     np.testing.assert_array_equal(np.clip(got - origin, 0, top), wanted)
 
 
+@given(level=st.integers(0, 255), low=st.integers(-1000, 1000), span=st.integers(0, 500))
+def test_channels_that_stay_at_one_level_need_no_gain(level: int, low: int, span: int) -> None:
+    bounds = np.array([low]), np.array([low + span])
+    changes = find_changes(lambda acc: np.full_like(acc, level), *bounds, 255)
+    found = find_multiplication(changes, -128, 1)
+    acc = np.arange(low, low + span + 1)
+    got = requantize_tflite(found.gain * acc + found.bias, found.multiplier, found.shift)
+    np.testing.assert_array_equal(np.clip(got + 128, 0, 255), level)
+
+
 def test_the_gain_is_the_smallest() -> None:
     """One step per accumulator, in phase with it: nothing to be finer for."""
     changes = Changes(
