@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mapping.batch_shape import reshaped
 from mapping.fixed_point import (
     divide_rounding,
     exp_of_negative,
@@ -187,9 +188,11 @@ class Layout:
     before : tuple of int
         Shape to begin with.
     order : tuple of int
-        Axes of it in their new order.
+        Axes of it, or of ``split``, in their new order.
     after : tuple of int
         Shape to end with.
+    split : tuple of int
+        Shape between, if axes are taken apart or together before they are permuted.
 
     Raises
     ------
@@ -205,16 +208,20 @@ class Layout:
     before: tuple[int, ...]
     order: tuple[int, ...]
     after: tuple[int, ...]
+    split: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        if sorted(self.order) != list(range(len(self.before))):
-            raise ValueError(f"{self.order} is no order of {len(self.before)} axes")
-        if prod(self.before) != prod(self.after) or min((*self.before, *self.after)) < 1:
-            raise ValueError(f"shapes {self.before} and {self.after} must be of one size")
+        between = self.split or self.before
+        if sorted(self.order) != list(range(len(between))):
+            raise ValueError(f"{self.order} is no order of {len(between)} axes")
+        sizes = {prod(self.before), prod(between), prod(self.after)}
+        if len(sizes) > 1 or min((*self.before, *between, *self.after)) < 1:
+            raise ValueError(f"shapes {self.before}, {between} and {self.after} differ in size")
 
     def __call__(self, values: NDArray[Any]) -> NDArray[Any]:
-        """Elements of a batch in the other order; ``before`` may be shaped otherwise."""
-        batch = values.reshape(len(values), *self.before)
+        """Elements of a batch in the other order; its shape as :func:`reshaped` takes it."""
+        batch = reshaped(values, self.before, "an input")
+        batch = batch.reshape(len(values), *(self.split or self.before))
         moved = batch.transpose(0, *(axis + 1 for axis in self.order))
         return moved.reshape(len(values), *self.after)
 

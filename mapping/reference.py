@@ -14,6 +14,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 
+from mapping.batch_shape import batch_text
 from mapping.graph import Graph
 from mapping.ops import (
     ActType,
@@ -138,7 +139,7 @@ def _check_inputs(graph: Graph, inputs: tuple[ArrayLike, ...]) -> list[Tensor]:
         if batch.dtype.kind not in "iu":
             raise ValueError(f"input {node_id} must hold integers, not {batch.dtype}")
         if batch.ndim == 0 or batch.shape[1:] != tensor.shape:
-            raise ValueError(f"input {node_id} must have shape (n, *{tensor.shape}), "
+            raise ValueError(f"input {node_id} must have shape {batch_text(tensor.shape)}, "
                              f"not {batch.shape}")  # fmt: skip
         if batches and len(batch) != len(batches[0]):
             raise ValueError(f"input {node_id} must have {len(batches[0])} images as the first, "

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import prod
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mapping.batch_shape import reshaped
 from mapping.cli.failure import Failure, reported
 from mapping.cli.subject import load_archive, load_inputs
 from mapping.network import Network
@@ -104,12 +104,10 @@ def user_batch(network: Network | None, inputs: Sequence[str], labels: str | Non
 def _fit(network: Network, index: int, array: NDArray[Any]) -> NDArray[Any]:
     """One input as integers in the network's shape, where that is only a matter of form."""
     tensor = network.graph.types[network.graph.input_ids[index]]
-    if array.ndim < 2 or prod(array.shape[1:]) != tensor.elements:
-        return array
     assert isinstance(tensor.element, ActType)  # an input holds nothing else
     with reported(ValueError):
         begun = network.ends.begin(index, array, tensor.element.q_min, tensor.element.q_max)
-    return begun.reshape(len(array), *tensor.shape)
+        return reshaped(begun, tensor.shape, f"input {index}")
 
 
 def _check_classes(classes: NDArray[Any], images: int) -> NDArray[Any]:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 
+from mapping.batch_shape import batch_text
 from mapping.errors import ProgramError
 from mapping.ops import Padding
 from systolic.spec.config import ArrayConfig
@@ -254,7 +255,9 @@ class StoredTensor:
         """
         array = np.asarray(images)
         if array.shape[1:] != self.shape or array.ndim != len(self.shape) + 1:
-            raise ValueError(f"{self.name} must have shape (n, *{self.shape}), not {array.shape}")
+            raise ValueError(
+                f"{self.name} must have shape {batch_text(self.shape)}, not {array.shape}"
+            )
         if array.dtype.kind not in "iu":
             raise ValueError(f"{self.name} must hold integers, not {array.dtype}")
         q_max = self.q_min + (1 << self.bits) - 1

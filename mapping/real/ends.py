@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from mapping.batch_shape import reshaped
 from mapping.json_records import MAX_ELEMENTS
 from mapping.real.quantizer import LevelQuantizer
 from mapping.real.steps import FloatArray, Step, apply_steps
@@ -62,7 +63,7 @@ class RealInput:
         Parameters
         ----------
         values : ndarray of numbers, shape (n, ...)
-            As many elements per image as the shape has.
+            In the shape, but for axes of one element, or flat.
 
         Returns
         -------
@@ -71,12 +72,9 @@ class RealInput:
         Raises
         ------
         ValueError
-            If the number of elements does not fit, or a value is not a number.
+            If the shape does not fit, or a value is not a number.
         """
-        if values.ndim == 0 or prod(values.shape[1:]) != prod(self.shape):
-            raise ValueError(f"an input must have shape (n, {', '.join(map(str, self.shape))}), "
-                             f"not {values.shape}")  # fmt: skip
-        reals = values.astype(np.float32).reshape(len(values), *self.shape)
+        reals = reshaped(values, self.shape, "an input").astype(np.float32)
         if np.isnan(reals).any():
             raise ValueError("an input must hold numbers, not NaN")
         ordered = reals.transpose(0, *(axis + 1 for axis in self.axes))

@@ -27,7 +27,7 @@ from mapping.importers.onnx.operators import (
 from mapping.importers.onnx.parse import load_model, parse_model
 from mapping.importers.onnx.records import Model, Node, Port
 from mapping.importers.onnx.values import Codes, Ended, Real, Thing
-from mapping.importers.onnx.walk import SkippedError, Walk, order_of, without_batch
+from mapping.importers.onnx.walk import SkippedError, Walk, layout, without_batch
 from mapping.importers.remarks import remarks
 from mapping.network import Network, NetworkInfo
 from mapping.ops import GraphError, Input
@@ -211,11 +211,10 @@ def _result(walk: Walk, port: Port) -> _Result:
             raise RefusedError(
                 "it must be quantized activations, or those dequantized, perhaps with a softmax"
             )
-    inside = codes.value.type.shape
-    order = order_of(codes.index, inside)
-    if order is None:
+    found = layout(codes.index, codes.value.type.shape, without_batch(codes.index.shape))
+    if found is None:
         raise RefusedError("its elements would have to be ordered in several steps")
-    return _Result(codes.value, Layout(inside, order, without_batch(codes.index.shape)), end)
+    return _Result(codes.value, found, end)
 
 
 def _finish(walk: Walk, results: list[_Result], name: str) -> Network:

@@ -24,7 +24,7 @@ from mapping.ops import ActType
 
 FloatArray = NDArray[np.float32]
 
-BITS: Final = {"int8": 8, "uint8": 8, "int4": 4, "uint4": 4}
+BITS: Final = {"int8": 8, "uint8": 8, "int4": 4, "uint4": 4, "int2": 2, "uint2": 2}
 """Types of activations, and their widths."""
 
 

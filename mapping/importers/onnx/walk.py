@@ -1,6 +1,5 @@
 """One walk over a model: the values so far, and the checks that all importers of nodes share."""
 
-from itertools import permutations
 from math import prod
 from typing import Final
 
@@ -10,7 +9,7 @@ from mapping.builder import Builder, Value
 from mapping.fixed_point import IntArray
 from mapping.host_ends import Layout
 from mapping.importers.errors import Problem, RefusedError, printable
-from mapping.importers.onnx.records import Array, Constant, Model, Node, Port
+from mapping.importers.onnx.records import Array, Constant, Model, Node
 from mapping.importers.onnx.values import (
     BITS,
     Codes,
@@ -26,11 +25,13 @@ from mapping.ops.types import MAX_ELEMENTS
 MAX_WORK: Final = 1 << 27
 """Elements of all constants and orders together, each counted as often as it is made."""
 
-MAX_ORDERED_AXES: Final = 5
-"""Of tensors that the host puts in another order."""
-
 CARRIERS: Final = ("Cast", "DequantizeLinear", "Identity", "QuantizeLinear")
 """Operators that leave every element where it is, and that an input may go through first."""
+
+PRODUCTS: Final = {"MatMul": 1, "MatMulInteger": 1, "QLinearMatMul": 3}
+"""Matrix products by batches, and which of their inputs are the weights."""
+
+BATCHED_AXES: Final = 3
 
 SCALE_MIN: Final = 2.0**-60
 SCALE_MAX: Final = 2.0**60
@@ -59,7 +60,9 @@ class Walk:
         self.unproven: list[Problem] = []
         self._work = 0
         self._readers: dict[str, list[Node]] = {}
+        self._writers: dict[str, Node] = {}
         for node in model.nodes:
+            self._writers.update(dict.fromkeys(node.outputs, node))
             for name in dict.fromkeys(node.inputs):
                 self._readers.setdefault(name, []).append(node)
         for port in model.inputs:
@@ -128,16 +131,16 @@ class Walk:
         self.spend(found.values.size)
         return found
 
-    def scales(self, node: Node, position: int) -> Array:
-        """Scales, positive float32, shape (n,)."""
-        values = self.constant(node, position, "float").ravel()
+    def scales(self, node: Node, position: int, *kinds: str) -> Array:
+        """Scales, positive float32, shape (n,); in the file of one of these types."""
+        values = self.constant(node, position, *(kinds or ("float",))).ravel().astype(np.float32)
         if not (np.all(values >= SCALE_MIN) and np.all(values <= SCALE_MAX)) or not values.size:
             raise RefusedError(f"input {position} must hold scales in {SCALE_MIN:g}..{SCALE_MAX:g}")
         return values
 
-    def grid(self, node: Node, position: int) -> Grid:
-        """One scale and one zero point, from two inputs that follow each other."""
-        scales = self.scales(node, position)
+    def grid(self, node: Node, position: int, *kinds: str) -> Grid:
+        """One scale of these types and one zero point, from two inputs that follow each other."""
+        scales = self.scales(node, position, *kinds)
         zero, kind = 0, "uint8"
         if self.has(node, position + 1):
             found = self.constant_of(node, position + 1, *BITS)
@@ -193,7 +196,10 @@ class Walk:
         return Codes(codes.value.lut(same, wanted, name=label), codes.index)
 
     def add_input(self, given: Given, place: str, grid: Grid, *, is_real: bool) -> Codes:
-        """Make an input of the graph: an image's channels come last, all else lies as it is.
+        """Make an input of the graph.
+
+        An image's channels come last; so do batches, if each is multiplied with weights of its own
+        (they are groups of channels); all else lies as it is.
 
         Parameters
         ----------
@@ -210,13 +216,19 @@ class Walk:
         wanted = "float" if is_real else grid.kind
         if given.port.kind != wanted:
             raise RefusedError(f"input {name!r:.40} must be {wanted}, not {given.port.kind}")
-        placed = self._transposed(place, given.index)
+        placed, place = self._transposed(place, given.index)
         shape = placed.shape
         is_image = len(shape) == 4 and shape[0] == 1
-        source = (placed.transpose(0, 2, 3, 1) if is_image else placed).ravel()
+        if len(shape) == BATCHED_AXES and self._has_weights_by_batch(place):
+            source = placed.transpose(1, 0, 2).ravel()
+        else:
+            source = (placed.transpose(0, 2, 3, 1) if is_image else placed).ravel()
         inside = (*shape[2:], shape[1]) if is_image else flat_shape(shape)
         self.spend(4 * source.size)
-        layout = self._layout(given.port, source, inside)
+        assert given.port.shape is not None  # as above
+        order = layout(source, without_batch(given.port.shape), inside)
+        if order is None:
+            raise RefusedError(f"input {name!r:.40} would have to be ordered in several steps")
         index = np.empty_like(source)
         index[source] = np.arange(source.size)
         key = grid if is_real else None
@@ -225,15 +237,15 @@ class Walk:
             value = self.builder.input(
                 inside, element.bits, element.signed, element.zero_point, name=printable(name)
             )
-            self.inputs[name] = value, key, layout
-        value, known, known_layout = self.inputs[name]
-        if (known, known_layout) != (key, layout):
+            self.inputs[name] = value, key, order
+        value, known, known_order = self.inputs[name]
+        if (known, known_order) != (key, order):
             raise RefusedError(f"input {name!r:.40} is used with two quantizations or orders")
         codes = Codes(value, index[given.index])
         return codes if is_real else self.recentred(codes, grid, name)
 
-    def _transposed(self, place: str, index: IntArray) -> IntArray:
-        """Order of an input where it is first computed with: it may be transposed before."""
+    def _transposed(self, place: str, index: IntArray) -> tuple[IntArray, str]:
+        """Order and name of an input where it is first computed with; perhaps transposed before."""
         while len(readers := self._readers.get(place, ())) == 1 and readers[0].outputs:
             (reader,) = readers
             if reader.op == "Transpose":
@@ -244,16 +256,21 @@ class Walk:
             elif reader.op not in CARRIERS or reader.inputs[0] != place:
                 break
             place = reader.outputs[0]
-        return index
+        return index, place
 
-    def _layout(self, port: Port, source: IntArray, inside: tuple[int, ...]) -> Layout:
-        """How the host orders an input; ``source`` is, for each place inside, the one outside."""
-        assert port.shape is not None  # as above
-        outside = without_batch(port.shape)
-        order = order_of(source, outside)
-        if order is None:
-            raise RefusedError(f"input {port.name!r:.40} would have to be ordered in several steps")
-        return Layout(outside, order, inside)
+    def _has_weights_by_batch(self, place: str) -> bool:
+        """Whether a value is only multiplied with constants of three axes."""
+        if len(readers := self._readers.get(place, ())) != 1:
+            return False
+        (reader,) = readers
+        position = PRODUCTS.get(reader.op)
+        if position is None or not self.has(reader, position) or reader.inputs[0] != place:
+            return False
+        name = reader.inputs[position]
+        while (writer := self._writers.get(name)) is not None and writer.op in CARRIERS:
+            name = writer.inputs[0]
+        found = self.model.constants.get(name)
+        return found is not None and found.values.ndim == BATCHED_AXES
 
 
 def without_batch(shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -268,11 +285,36 @@ def flat_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
     return (channels,) if rows == 1 else (1, rows, channels)
 
 
-def order_of(index: IntArray, shape: tuple[int, ...]) -> tuple[int, ...] | None:
-    """Axes of ``shape`` that, transposed so, give these positions; None if no order does."""
-    positions = natural(shape)
-    axes = tuple(range(len(shape)))
-    for order in permutations(axes) if len(axes) <= MAX_ORDERED_AXES else (axes,):
-        if np.array_equal(positions.transpose(order).ravel(), index.ravel()):
-            return order
-    return None
+def layout(positions: IntArray, before: tuple[int, ...], after: tuple[int, ...]) -> Layout | None:
+    """Order that takes each element from its position; None if no permutation of axes does.
+
+    From the innermost on, positions go by one step as often as they can: those are the axes.
+
+    Parameters
+    ----------
+    positions : ndarray of int64
+        Of each element, in their new order: each of 0..n-1 once.
+    before, after : tuple of int
+        Shapes that the elements come in, and are to have.
+
+    Examples
+    --------
+    >>> layout(natural((8, 8, 3)).transpose(2, 0, 1), (8, 8, 3), (3, 8, 8))
+    Layout(before=(8, 8, 3), order=(1, 0), after=(3, 8, 8), split=(64, 3))
+    """
+    rest = positions.ravel()
+    loops: list[tuple[int, int]] = []
+    while rest.size > 1:
+        step = int(rest[1] - rest[0])
+        breaks = np.flatnonzero(np.diff(rest) != step)
+        extent = int(breaks[0]) + 1 if breaks.size else rest.size
+        if rest.size % extent:
+            return None
+        loops.insert(0, (step, extent))
+        rest = rest[::extent]
+    outermost_first = sorted(range(len(loops)), key=lambda loop: -loops[loop][0])
+    split = tuple(loops[loop][1] for loop in outermost_first) or (1,)
+    order = tuple(outermost_first.index(loop) for loop in range(len(loops))) or (0,)
+    if not np.array_equal(natural(split).transpose(order).ravel(), positions.ravel()):
+        return None
+    return Layout(before, order, after, split)

@@ -44,7 +44,7 @@ def test_a_vector_is_stored_as_one_pixel() -> None:
 @pytest.mark.parametrize(
     ("images", "message"),
     [
-        (np.zeros((3, 2, 6), int), r"image must have shape (n, *(3, 2, 6)), not (3, 2, 6)"),
+        (np.zeros((3, 2, 6), int), r"image must have shape (n, 3, 2, 6), not (3, 2, 6)"),
         (np.zeros((1, 3, 2, 6)), "image must hold integers, not float64"),
         (np.full((1, 3, 2, 6), 16), "image must be -16..15, not 16..16"),
     ],

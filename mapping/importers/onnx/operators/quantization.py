@@ -31,7 +31,9 @@ INTEGERS: Final = ("int32", *BITS)
 FLOAT: Final = 1
 """The format's number of float32."""
 
-OUTPUT_KINDS: Final = {0: "uint8", 2: "uint8", 3: "int8", 21: "uint4", 22: "int4"}
+OUTPUT_KINDS: Final = {
+    0: "uint8", 2: "uint8", 3: "int8", 21: "uint4", 22: "int4", 25: "uint2", 26: "int2",
+}  # fmt: skip
 """The format's numbers of activations' types; 0 stands for none."""
 
 

@@ -1,5 +1,7 @@
 """Convolutions and matrix products, of floats between quantizations and of integers."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from mapping.builder import Value
@@ -25,6 +27,16 @@ from mapping.importers.onnx.walk import Walk
 MAX_WEIGHT_BITS = 9
 """Of 8 bits less a zero point."""
 
+SCALES = ("float", "float16")
+"""Types of QLinearMatMul's scales; those of float16 are exactly float32 as well."""
+
+
+class Batch(NamedTuple):
+    """Weights of several products of one shape, side by side: shape (inputs, size x outputs)."""
+
+    weights: Weights
+    size: int
+
 
 def conv(walk: Walk, node: Node) -> Sums:
     """Import Conv of dequantized activations and weights."""
@@ -47,7 +59,9 @@ def gemm(walk: Walk, node: Node) -> Sums:
 def matmul(walk: Walk, node: Node) -> Sums:
     """Import MatMul of dequantized activations and weights."""
     real, weights = _operands(walk, node)
-    return _real_sums(real, weights, None, *_multiply(walk, node, real.codes, weights, None))
+    batch = _stacked(weights)
+    acc, index = _multiply(walk, node, real.codes, batch.weights, None, batch.size)
+    return _real_sums(real, batch.weights, None, acc, index)
 
 
 def qlinear_conv(walk: Walk, node: Node) -> Codes:
@@ -61,10 +75,11 @@ def qlinear_conv(walk: Walk, node: Node) -> Codes:
 
 def qlinear_matmul(walk: Walk, node: Node) -> Codes:
     """Import QLinearMatMul with constant weights."""
-    source, result = walk.grid(node, 1), walk.grid(node, 6)
-    weights = _integer_weights(walk, node, 3, axis=-1)
+    source, result = walk.grid(node, 1, *SCALES), walk.grid(node, 6, *SCALES)
+    batch = _stacked(_integer_weights(walk, node, 3, axis=-1, kinds=SCALES))
     codes = walk.codes(node, 0, source)
-    return _requantized(_multiply(walk, node, codes, weights, None), source, weights, result)
+    placed = _multiply(walk, node, codes, batch.weights, None, batch.size)
+    return _requantized(placed, source, batch.weights, result)
 
 
 def qgemm(walk: Walk, node: Node) -> Codes:
@@ -91,7 +106,9 @@ def conv_integer(walk: Walk, node: Node) -> Sums:
 def matmul_integer(walk: Walk, node: Node) -> Sums:
     """Import MatMulInteger, whose sums have to be cast, scaled and quantized."""
     codes, weights = _integer_operands(walk, node, axis=-1)
-    return _integer_sums(codes, weights, *_multiply(walk, node, codes, weights, None))
+    batch = _stacked(weights)
+    acc, index = _multiply(walk, node, codes, batch.weights, None, batch.size)
+    return _integer_sums(codes, batch.weights, acc, index)
 
 
 def _operands(walk: Walk, node: Node) -> tuple[Real, Weights]:
@@ -106,10 +123,12 @@ def _operands(walk: Walk, node: Node) -> tuple[Real, Weights]:
     return real, weights
 
 
-def _integer_weights(walk: Walk, node: Node, position: int, axis: int) -> Weights:
+def _integer_weights(
+    walk: Walk, node: Node, position: int, axis: int, kinds: tuple[str, ...] = ()
+) -> Weights:
     """Constant integers with their scales and zero points in the next two inputs."""
     found = walk.constant_of(node, position, *BITS)
-    scales = walk.scales(node, position + 1)
+    scales = walk.scales(node, position + 1, *kinds)
     zeros = walk.constant(node, position + 2, *BITS).ravel()
     if not found.values.ndim:
         raise RefusedError("its weights must have axes")
@@ -174,6 +193,18 @@ def _gemm_matrix(node: Node, weights: Weights) -> Weights:
     return Weights(weights.values.T, weights.scales, 1 - weights.axis)
 
 
+def _stacked(weights: Weights) -> Batch:
+    """Weights by batches, (size, inputs, outputs), side by side; of two axes they are one batch."""
+    values = weights.values
+    if values.ndim != 3:
+        return Batch(weights, 1)
+    _check_axis(weights, 2)
+    size, inputs, outputs = values.shape
+    scales = np.tile(weights.scales, size) if weights.scales.size > 1 else weights.scales
+    side_by_side = values.transpose(1, 0, 2).reshape(inputs, size * outputs)
+    return Batch(Weights(side_by_side, scales, 1), size)
+
+
 def _outputs(weights: Weights) -> int:
     return weights.values.shape[-1]
 
@@ -203,16 +234,18 @@ def _convolve(
 
 
 def _multiply(
-    walk: Walk, node: Node, codes: Codes, weights: Weights, bias: IntArray | None
+    walk: Walk, node: Node, codes: Codes, weights: Weights, bias: IntArray | None, batches: int = 1
 ) -> tuple[Value, IntArray]:
     """Accumulators of a matrix product over the last axis, and where they lie."""
     matrix, index = weights.values, codes.index
     if matrix.ndim != 2:
-        raise RefusedError(f"its weights must have 2 axes, not {matrix.ndim}")
+        raise RefusedError(f"its weights must have 2 axes, or 3 by batches, not {matrix.ndim}")
     _check_axis(weights, 1)
     features, outputs = matrix.shape
     if not index.ndim or index.shape[-1] != features:
         raise RefusedError(f"its input must have {features} features, not {index.shape[-1:]}")
+    if batches > 1:
+        return _multiply_by_batch(walk, node, codes, matrix, batches)
     value, rows = codes.value, index.size // features
     if rows == 1:
         # The order of one row costs nothing: the weights take it.
@@ -229,6 +262,26 @@ def _multiply(
         matrix.astype(np.int32), _int32(bias, outputs), weight_bits=_bits(matrix), name=node.label
     )
     return acc, natural((*index.shape[:-1], outputs))
+
+
+def _multiply_by_batch(
+    walk: Walk, node: Node, codes: Codes, matrix: IntArray, batches: int
+) -> tuple[Value, IntArray]:
+    """Products of each batch with its own weights: a convolution of 1x1, in groups of channels."""
+    features, outputs = matrix.shape
+    if codes.index.ndim != 3 or codes.index.shape[0] != batches:
+        raise RefusedError(f"its input must have 3 axes, the first of {batches} batches")
+    rows = codes.index.shape[1]
+    lying = natural((rows, batches, features)).transpose(1, 0, 2)
+    if not np.array_equal(codes.index, lying):
+        raise RefusedError("its batches do not lie side by side: that would take a copy")
+    walk.spend(matrix.size)
+    acc = codes.value.reshape(1, rows, batches * features).conv2d(
+        matrix.reshape(1, 1, features, outputs).astype(np.int32), groups=batches,
+        weight_bits=_bits(matrix), name=node.label,
+    )  # fmt: skip
+    each = outputs // batches
+    return acc, natural((rows, batches, each)).transpose(1, 0, 2)
 
 
 def _check_axis(weights: Weights, axis: int) -> None:

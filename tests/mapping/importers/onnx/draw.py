@@ -81,10 +81,14 @@ class Draw:
     def real_input(self, shape: tuple[int, ...]) -> Tensor:
         """Real numbers that are quantized first."""
         tensor = Tensor(self.writer.input(shape, np.float32), shape, self.scale(), self.zero())
-        steps = self.rng.normal(0, 90, (self.images, *shape[1:]))
-        steps[0] = np.rint(steps[0]) + 0.5  # ties
-        self.batches.append((steps * tensor.scale).astype(np.float32))
+        self.batches.append(self.reals(shape[1:], tensor.scale))
         return self.quantize(tensor.name, tensor)
+
+    def reals(self, shape: tuple[int, ...], scale: np.float32) -> Array:
+        """A batch of real numbers; those of the first image are ties of the scale."""
+        steps = self.rng.normal(0, 90, (self.images, *shape))
+        steps[0] = np.rint(steps[0]) + 0.5
+        return (steps * scale).astype(np.float32)
 
     def image(self, channels: int | None = None) -> tuple[int, ...]:
         return 1, channels or self.integer(1, 6), self.integer(1, 8), self.integer(1, 8)

@@ -97,6 +97,39 @@ def qlinear_matmul(draw: Draw) -> tuple[bytes, list[Array]]:
     return draw.finish(Tensor(name, (), result.scale, result.zero))
 
 
+def _batches(draw: Draw) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Shapes of activations and weights of several products."""
+    size, rows, features = draw.integer(2, 3), draw.integer(1, 4), draw.integer(1, 9)
+    return (size, rows, features), (size, features, draw.integer(1, 5))
+
+
+def qlinear_matmul_by_batch(draw: Draw) -> tuple[bytes, list[Array]]:
+    """Each batch has weights of its own; ONNX Runtime has kernels of one scale for them."""
+    shape, weight_shape = _batches(draw)
+    source = draw.input(shape)
+    draw.batches[-1] = draw.integers((draw.images, *shape))
+    values = draw.integers(weight_shape, np.int8)
+    weights = Weights(values, draw.scale(-9, -5), np.int8(0), 2)
+    result = draw.result((), draw.reach(weights, source))
+    inputs = [
+        source.name, *draw.grid(source.scale, source.zero),
+        draw.writer.constant(values), *draw.grid(weights.scales, weights.zeros),
+        *draw.grid(result.scale, result.zero),
+    ]  # fmt: skip
+    name = draw.writer.node("QLinearMatMul", inputs)
+    return draw.finish(Tensor(name, (), result.scale, result.zero))
+
+
+def matmul_by_batch(draw: Draw) -> tuple[bytes, list[Array]]:
+    shape, weight_shape = _batches(draw)
+    source = draw.real_input(shape)
+    draw.batches[-1] = draw.reals(shape, source.scale)
+    weights = draw.weights(weight_shape, axis=2)
+    inputs = [draw.dequantize(source), _dequantized(draw, weights)]
+    real = draw.activated(draw.writer.node("MatMul", inputs))
+    return draw.finish(draw.quantize(real, draw.result((), draw.reach(weights, source))))
+
+
 def _given_rows(draw: Draw) -> Tensor:
     shape = _rows(draw)
     source = draw.input(shape)
@@ -353,7 +386,7 @@ Model = Callable[[Draw], tuple[bytes, list[Array]]]
 
 INTEGER_MODELS: Mapping[str, Model] = MappingProxyType(
     {model.__name__: model for model in (
-        qlinear_conv, qlinear_matmul, qgemm, qlinear_add, qlinear_concat,
+        qlinear_conv, qlinear_matmul, qlinear_matmul_by_batch, qgemm, qlinear_add, qlinear_concat,
         qlinear_global_average_pool, matmul_integer, conv_integer,
     )}
 )  # fmt: skip
@@ -365,6 +398,6 @@ EXACT_MODELS: Mapping[str, Model] = MappingProxyType(
 """Float operators between quantizations whose results are proven of any scales."""
 
 FLOAT_MODELS: Mapping[str, Model] = MappingProxyType(
-    {model.__name__: model for model in (conv, gemm, matmul, average_pool, moved)}
+    {model.__name__: model for model in (conv, gemm, matmul, matmul_by_batch, average_pool, moved)}
 )
 """Float operators whose sums are exact of few scales."""

@@ -26,6 +26,9 @@ RARE = 0.1
 CERTAIN = 0.99
 INTEGER_KERNELS = {"QGemm", "QLinearConv", "QLinearGlobalAveragePool", "QLinearMatMul"}
 
+NOT_RUN_BY_DEFAULT = {"matmul_by_batch"}
+"""Products that ONNX Runtime replaces with a kernel that then refuses a scale per channel."""
+
 
 def check(model: Model, seed: int, *, is_dyadic: bool = False) -> None:
     """Compare, where every node is proven; some scales meet ties that no parameters have."""
@@ -89,7 +92,7 @@ def test_sums_of_any_scales_are_right_wherever_float32_decides(name: str, seed: 
     np.testing.assert_array_equal(ours[found.is_certain], theirs[found.is_certain])
 
 
-@pytest.mark.parametrize("name", FLOAT_MODELS)
+@pytest.mark.parametrize("name", sorted(FLOAT_MODELS.keys() - NOT_RUN_BY_DEFAULT))
 @given(seed=SEEDS)
 @settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.filter_too_much])
 def test_sums_of_any_scales_are_those_of_the_kernels_that_replace_them(
