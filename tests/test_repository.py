@@ -50,6 +50,11 @@ def modules() -> Iterator[ModuleType]:
             yield importlib.import_module(info.name)
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda p: p.stem)
+def test_benchmarks_use_what_there_is(path: Path) -> None:
+    importlib.import_module(f"benchmarks.{path.stem}")
+
+
 @pytest.mark.parametrize("module", ["systolic.spec", "mapping", "host", "sim.functional"])
 def test_only_gateware_needs_amaranth(module: str) -> None:
     program = f"""

@@ -9,7 +9,8 @@ from mapping.importers.onnx import import_model
 from mapping.reference import run
 from tests.cli.conftest import Systolic
 from tests.mapping.importers.onnx.draw import Draw
-from tests.mapping.importers.onnx.random_model import FLOAT_MODELS, INTEGER_MODELS
+from tests.mapping.importers.onnx.float_models import FLOAT_MODELS
+from tests.mapping.importers.onnx.integer_models import INTEGER_MODELS
 from tests.mapping.importers.onnx.writer import Writer
 
 
@@ -48,6 +49,11 @@ def test_inputs_are_taken_in_the_files_order(systolic: Systolic, tmp_path: Path)
     outcome = systolic(*words, "--input", tmp_path / "x.npy", "--labels", tmp_path / "y.npy")
     assert outcome.status == 0, outcome.err
     assert f"100.0% ({len(batch)} of {len(batch)})" in outcome.out
+    np.save(tmp_path / "x.npy", batch.transpose(0, 2, 3, 1))  # the array's order
+    wanted = ", ".join(map(str, batch.shape[1:]))
+    systolic(*words, "--input", tmp_path / "x.npy").assert_fails(
+        1, f"have shape (n, {wanted}), not"
+    )
 
 
 def test_everything_that_is_not_supported_gets_a_line(systolic: Systolic, tmp_path: Path) -> None:

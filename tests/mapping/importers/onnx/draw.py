@@ -4,6 +4,7 @@ Scales and zero points are drawn over what quantizers produce and beyond; result
 range, so that clamps and roundings both occur.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -155,3 +156,7 @@ class Weights:
     scales: Any
     zeros: Any
     axis: int
+
+
+Model = Callable[[Draw], tuple[bytes, list[Array]]]
+"""Draws a model of one or few operators, and a batch for each of its inputs."""

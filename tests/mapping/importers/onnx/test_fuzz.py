@@ -7,7 +7,8 @@ from mapping.importers import ModelError
 from mapping.importers.onnx import import_model
 from tests.mapping.importers.damaged import count_imported, count_in_little_memory, mutants
 from tests.mapping.importers.onnx.draw import Draw
-from tests.mapping.importers.onnx.random_model import EXACT_MODELS, FLOAT_MODELS, INTEGER_MODELS
+from tests.mapping.importers.onnx.float_models import EXACT_MODELS, FLOAT_MODELS
+from tests.mapping.importers.onnx.integer_models import INTEGER_MODELS
 
 FEW, MANY = 300, 10_000
 BYTES = (0, 1, 2, 0x7F, 0x80, 0xFF)

@@ -7,27 +7,23 @@ from hypothesis import strategies as st
 
 from mapping.importers import UnsupportedModelError
 from mapping.importers.onnx import import_model
-from tests.mapping.importers.onnx.draw import Draw
-from tests.mapping.importers.onnx.limits import limits
-from tests.mapping.importers.onnx.oracle import assert_same, infer, operators, results, session
-from tests.mapping.importers.onnx.random_model import (
+from tests.mapping.importers.onnx.draw import Draw, Model
+from tests.mapping.importers.onnx.float_models import (
     EXACT_MODELS,
     FLOAT_MODELS,
-    INTEGER_MODELS,
-    Model,
-    many_sums,
+    NOT_RUN_BY_DEFAULT,
     quarter,
     small_mean,
 )
+from tests.mapping.importers.onnx.integer_models import INTEGER_MODELS, many_sums
+from tests.mapping.importers.onnx.limits import limits
+from tests.mapping.importers.onnx.oracle import assert_same, infer, operators, results, session
 
 SEEDS = st.integers(0, 2**32 - 1)
 EXAMPLES = 20
 RARE = 0.1
 CERTAIN = 0.99
 INTEGER_KERNELS = {"QGemm", "QLinearConv", "QLinearGlobalAveragePool", "QLinearMatMul"}
-
-NOT_RUN_BY_DEFAULT = {"matmul_by_batch"}
-"""Products that ONNX Runtime replaces with a kernel that then refuses a scale per channel."""
 
 
 def check(model: Model, seed: int, *, is_dyadic: bool = False) -> None:

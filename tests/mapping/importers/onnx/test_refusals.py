@@ -8,7 +8,7 @@ import pytest
 from mapping.importers import ModelError, UnsupportedModelError
 from mapping.importers.onnx import import_model
 from tests.mapping.importers.onnx.draw import Draw
-from tests.mapping.importers.onnx.random_model import FLOAT_MODELS
+from tests.mapping.importers.onnx.float_models import FLOAT_MODELS
 from tests.mapping.importers.onnx.writer import MICROSOFT, Writer
 
 SCALE = np.float32(0.25)
