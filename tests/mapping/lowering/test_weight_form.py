@@ -124,6 +124,16 @@ def test_without_a_table_only_codes_that_are_weights_are_multiplied() -> None:
         compile_network(product(INT8, INT8), config)
 
 
+def test_thresholds_give_no_factor() -> None:
+    builder = Builder()
+    value = builder.input((1, 4, 8))
+    sums = value.matmul(np.eye(8, dtype=int), name="key")
+    key = sums.requantize_thresholds([-9, 0, 9], ActType(2, signed=True))
+    graph = builder.graph(value.dynamic_matmul(key).requantize(1 << 30, -8))
+    with pytest.raises(UnsupportedError, match="key: thresholds cannot give a computed factor"):
+        compile_network(graph, CONFIG)
+
+
 def test_a_program_in_parts_multiplies_computed_tensors() -> None:
     builder = Builder()
     value = builder.input((1, 4, 32))
