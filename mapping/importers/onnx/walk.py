@@ -33,6 +33,12 @@ PRODUCTS: Final = {"MatMul": 1, "MatMulInteger": 1, "QLinearMatMul": 3}
 
 BATCHED_AXES: Final = 3
 
+SLIDING: Final = (
+    "AveragePool", "Conv", "ConvInteger", "GlobalAveragePool", "MaxPool", "Pad",
+    "QLinearAveragePool", "QLinearConv", "QLinearGlobalAveragePool",
+)  # fmt: skip
+"""Operators with windows over images or lines, whose channels are their second axis."""
+
 SCALE_MIN: Final = 2.0**-60
 SCALE_MAX: Final = 2.0**60
 """Far beyond what networks have; products and ratios of such are sound in float32."""
@@ -198,8 +204,8 @@ class Walk:
     def add_input(self, given: Given, place: str, grid: Grid, *, is_real: bool) -> Codes:
         """Make an input of the graph.
 
-        An image's channels come last; so do batches, if each is multiplied with weights of its own
-        (they are groups of channels); all else lies as it is.
+        Channels of an image or a line come last; so do batches, if each is multiplied with weights
+        of its own (they are groups of channels); all else lies as it is.
 
         Parameters
         ----------
@@ -218,12 +224,13 @@ class Walk:
             raise RefusedError(f"input {name!r:.40} must be {wanted}, not {given.port.kind}")
         placed, place = self._transposed(place, given.index)
         shape = placed.shape
-        is_image = len(shape) == 4 and shape[0] == 1
+        inside = flat_shape(shape)
         if len(shape) == BATCHED_AXES and self._has_weights_by_batch(place):
-            source = placed.transpose(1, 0, 2).ravel()
-        else:
-            source = (placed.transpose(0, 2, 3, 1) if is_image else placed).ravel()
-        inside = (*shape[2:], shape[1]) if is_image else flat_shape(shape)
+            placed = placed.transpose(1, 0, 2)
+        elif shape[:1] == (1,) and (len(shape) == 4 or self._is_line(place, shape)):
+            placed = np.moveaxis(placed, 1, -1)
+            inside = (1, *placed.shape[1:]) if len(shape) == 3 else placed.shape[1:]
+        source = placed.ravel()
         self.spend(4 * source.size)
         assert given.port.shape is not None  # as above
         order = layout(source, without_batch(given.port.shape), inside)
@@ -257,6 +264,11 @@ class Walk:
                 break
             place = reader.outputs[0]
         return index, place
+
+    def _is_line(self, place: str, shape: tuple[int, ...]) -> bool:
+        """Whether windows slide over a value of three axes."""
+        readers = self._readers.get(place, ())
+        return len(shape) == 3 and any(reader.op in SLIDING for reader in readers)
 
     def _has_weights_by_batch(self, place: str) -> bool:
         """Whether a value is only multiplied with constants of three axes."""

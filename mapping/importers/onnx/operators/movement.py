@@ -8,9 +8,9 @@ import numpy as np
 from mapping.fixed_point import IntArray
 from mapping.importers.errors import RefusedError
 from mapping.importers.onnx.attributes import integer, integers, text
-from mapping.importers.onnx.operators.windows import image
+from mapping.importers.onnx.operators.windows import image, image_index
 from mapping.importers.onnx.records import Node
-from mapping.importers.onnx.values import Codes, Given, Real, Sums, Thing, Weights, channels_last
+from mapping.importers.onnx.values import Codes, Given, Real, Sums, Thing, Weights
 from mapping.importers.onnx.walk import Walk
 
 Order = Callable[[IntArray], IntArray]
@@ -119,13 +119,18 @@ def pad(walk: Walk, node: Node) -> Thing:
     if walk.has(node, 1):
         pads = tuple(int(length) for length in walk.constant(node, 1, "int64").ravel())
     if walk.has(node, 3):
-        raise RefusedError("padding of chosen axes is not supported: pad all four")
-    if pads is None or len(pads) != 8 or any(pads[:2]) or any(pads[4:6]) or min(pads) < 0:
+        raise RefusedError("padding of chosen axes is not supported: pad all of them")
+    axes = codes.index.ndim
+    if pads is None or len(pads) != 2 * axes or min(pads) < 0:
+        raise RefusedError(f"its pads {pads!s:.60} must be {2 * axes}, none negative")
+    starts, ends = pads[:axes], pads[axes:]
+    if any(starts[:2]) or any(ends[:2]):
         raise RefusedError(f"its pads {pads!s:.60} must be of rows and columns of an image only")
-    padded = image(codes).pad(pads[2], pads[6], pads[3], pads[7], name=node.label)
-    height, width, channels = padded.type.shape
-    walk.spend(height * width * channels)
-    moved = Codes(padded, channels_last(height, width, channels))
+    source = image(codes)
+    top, bottom = (starts[2], ends[2]) if axes == 4 else (0, 0)
+    padded = source.pad(top, bottom, starts[-1], ends[-1], name=node.label)
+    walk.spend(padded.type.elements)
+    moved = Codes(padded, image_index(padded, codes))
     return replace(thing, codes=moved) if isinstance(thing, Real) else moved
 
 

@@ -38,15 +38,14 @@ def max_pool(walk: Walk, node: Node) -> Thing:
 
 
 def _largest(walk: Walk, node: Node, codes: Codes) -> Codes:
-    _, height, width = image_shape(codes)
-    windows = read_windows(node, None, (height, width))
+    windows = read_windows(node, None, codes)
     if windows.dilation != (1, 1):
         raise RefusedError(f"its dilations must be 1, not {windows.dilation}")
     pooled = image(codes).max_pool2d(
         windows.kernel, windows.stride, pad=windows.pad, name=node.label
     )
     walk.spend(pooled.type.elements)
-    return Codes(pooled, image_index(pooled))
+    return Codes(pooled, image_index(pooled, codes))
 
 
 def average_pool(walk: Walk, node: Node) -> Sums:
@@ -67,8 +66,11 @@ def reduce_mean(walk: Walk, node: Node) -> Sums:
     if walk.has(node, 1):
         axes = tuple(int(axis) for axis in walk.constant(node, 1, "int64").ravel())
     image_shape(real.codes)
-    if axes is None or sorted(axis % 4 for axis in axes) != [2, 3] or max(map(abs, axes)) > 4:
-        raise RefusedError(f"reduces {axes!s:.40}: only rows and columns (2 and 3 of 4)")
+    count = real.codes.index.ndim
+    if axes is None or not all(-count <= axis < count for axis in axes):
+        raise RefusedError(f"reduces {axes!s:.40}, which must be {-count}..{count - 1}")
+    if sorted(axis % count for axis in axes) != list(range(2, count)):
+        raise RefusedError(f"reduces {axes!s:.40}: only rows and columns together")
     sums = _sums(walk, node, real, _whole(real.codes))
     if integer(node, "keepdims", 1):
         return sums
@@ -110,8 +112,7 @@ def _whole(codes: Codes) -> Windows:
 
 def _windows(node: Node, codes: Codes) -> Windows:
     """Windows of a mean; those that reach beyond the image only if the border counts."""
-    _, height, width = image_shape(codes)
-    windows = read_windows(node, None, (height, width))
+    windows = read_windows(node, None, codes)
     if windows.dilation != (1, 1):
         raise RefusedError(f"its dilations must be 1, not {windows.dilation}")
     if any(windows.pad) and not integer(node, "count_include_pad", 0):
@@ -134,4 +135,4 @@ def _sums(walk: Walk, node: Node, real: Real, windows: Windows) -> Sums:
     bounds: IntArray = np.array([size * int(np.abs(real.codes.centred()).max())])
     error = float32_error(size, np.ones(1, np.float32), real.grid.scale, bounds)
     walk.spend(acc.type.elements)
-    return Sums(acc, image_index(acc), scales, size, bounds, error)
+    return Sums(acc, image_index(acc, real.codes), scales, size, bounds, error)

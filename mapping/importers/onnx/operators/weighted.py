@@ -214,23 +214,25 @@ def _convolve(
 ) -> tuple[Value, IntArray]:
     """Accumulators of a convolution, and where they lie."""
     kernel = weights.values
-    if kernel.ndim != 4:
-        raise RefusedError(f"its weights must have 4 axes (images only), not {kernel.ndim}")
+    channels, _, _ = image_shape(codes)
+    if kernel.ndim != codes.index.ndim:
+        raise RefusedError(f"its weights must have {codes.index.ndim} axes, not {kernel.ndim}")
     _check_axis(weights, 0)
-    channels, height, width = image_shape(codes)
+    if kernel.ndim == 3:
+        kernel = kernel[:, :, np.newaxis]
     groups = integer(node, "group", 1)
     if groups < 1 or channels != groups * kernel.shape[1]:
         raise RefusedError(
             f"its {channels} input channels must be {groups} groups of {kernel.shape[1]}"
         )
-    windows = read_windows(node, kernel.shape[2:], (height, width))
+    windows = read_windows(node, (kernel.shape[2], kernel.shape[3]), codes)
     walk.spend(kernel.size)
     acc = image(codes).conv2d(
         kernel.transpose(2, 3, 1, 0).astype(np.int32), _int32(bias, kernel.shape[0]),
         stride=windows.stride, dilation=windows.dilation, pad=windows.pad, groups=groups,
         weight_bits=_bits(kernel), name=node.label,
     )  # fmt: skip
-    return acc, image_index(acc)
+    return acc, image_index(acc, codes)
 
 
 def _multiply(
@@ -332,6 +334,6 @@ def _bounds(codes: Codes, weights: Weights, channels: int, bias: IntArray | None
     """For each output channel, the largest sum of all terms' magnitudes."""
     values = np.abs(weights.values)
     # A convolution's output channels are its weights' first axis, a matrix's their last.
-    sums = values.reshape(channels, -1).sum(1) if values.ndim == 4 else values.sum(0)
+    sums = values.sum(0) if values.ndim == 2 else values.reshape(channels, -1).sum(1)
     bounds = sums * int(np.abs(codes.centred()).max())
     return bounds if bias is None else bounds + np.abs(bias)

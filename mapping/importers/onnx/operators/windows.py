@@ -1,4 +1,7 @@
-"""Attributes of convolutions and pools, and images as the graph has them."""
+"""Attributes of convolutions and pools, and images as the graph has them.
+
+A line (1, channels, width), as one-dimensional convolutions have, is an image of height 1.
+"""
 
 from dataclasses import dataclass
 
@@ -32,8 +35,8 @@ class Windows:
     pad: Four
 
 
-def read_windows(node: Node, kernel: tuple[int, ...] | None, image: tuple[int, int]) -> Windows:
-    """Windows of a node over an image of that height and width.
+def read_windows(node: Node, kernel: tuple[int, int] | None, codes: Codes) -> Windows:
+    """Windows of a node over an image.
 
     Parameters
     ----------
@@ -41,19 +44,22 @@ def read_windows(node: Node, kernel: tuple[int, ...] | None, image: tuple[int, i
         A convolution or a pool.
     kernel : tuple of int or None
         The weights'; a pool has it as an attribute.
-    image : tuple of int
-        Height and width.
+    codes : Codes
+        The image, or a line.
     """
+    _, *image = image_shape(codes)
+    axes = codes.index.ndim - 2
     declared = integers(node, "kernel_shape", None)
-    taps = _pair(node, "kernel_shape", declared if kernel is None else kernel)
-    if kernel is not None and declared is not None and declared != kernel:
-        raise RefusedError(f"its kernel_shape {declared} is not its weights', {kernel}")
-    stride = _pair(node, "strides", integers(node, "strides", (1, 1)))
-    dilation = _pair(node, "dilations", integers(node, "dilations", (1, 1)))
-    pads = integers(node, "pads", (0, 0, 0, 0))
-    if len(pads) != 4 or min(pads) < 0:
-        raise RefusedError(f"its pads must be four lengths, not {pads!s:.40}")
-    pad = (pads[0], pads[2], pads[1], pads[3])
+    if kernel is not None and declared is not None and declared != kernel[-axes:]:
+        raise RefusedError(f"its kernel_shape {declared} is not its weights', {kernel[-axes:]}")
+    taps = kernel or _pair(node, "kernel_shape", declared, axes)
+    stride = _pair(node, "strides", integers(node, "strides", (1,) * axes), axes)
+    dilation = _pair(node, "dilations", integers(node, "dilations", (1,) * axes), axes)
+    pads = integers(node, "pads", (0,) * (2 * axes))
+    if len(pads) != 2 * axes or min(pads) < 0:
+        raise RefusedError(f"its pads must be {2 * axes}, none negative, not {pads!s:.40}")
+    # Rows before columns, and each starts before it ends.
+    pad = (pads[0], pads[2], pads[1], pads[3]) if axes == 2 else (0, 0, pads[0], pads[1])
     auto = text(node, "auto_pad", "NOTSET")
     if auto in ("SAME_UPPER", "SAME_LOWER"):
         pad = _same(taps, stride, dilation, image, is_upper=auto == "SAME_UPPER")
@@ -66,15 +72,18 @@ def read_windows(node: Node, kernel: tuple[int, ...] | None, image: tuple[int, i
     return Windows(taps, stride, dilation, pad)
 
 
-def _pair(node: Node, name: str, values: tuple[int, ...] | None) -> tuple[int, int]:
-    if values is None or len(values) != 2 or min(values) < 1:
-        raise RefusedError(f"its {name} must be two lengths (images only), not {values!s:.40}")
-    return values[0], values[1]
+def _pair(node: Node, name: str, values: tuple[int, ...] | None, axes: int) -> tuple[int, int]:
+    """Lengths along rows and columns; of a line, along columns."""
+    if values is None or len(values) != axes or min(values) < 1:
+        raise RefusedError(
+            f"its {name} must be at least 1 on each of {axes} axes, not {values!s:.40}"
+        )
+    return (values[0], values[1]) if axes == 2 else (1, values[0])
 
 
 def _same(
     taps: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int],
-    image: tuple[int, int], *, is_upper: bool,
+    image: list[int], *, is_upper: bool,
 ) -> Four:  # fmt: skip
     """Padding that gives one window per step; the odd one at the end, or at the start."""
     sides: list[int] = []
@@ -89,7 +98,7 @@ def _same(
 
 def _rounded_up(
     node: Node, taps: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int],
-    pad: Four, image: tuple[int, int],
+    pad: Four, image: list[int],
 ) -> Four:  # fmt: skip
     """Padding with which the last, cut off windows of ``ceil_mode`` are whole."""
     sides = list(pad)
@@ -106,17 +115,21 @@ def _rounded_up(
 
 
 def image_shape(codes: Codes) -> tuple[int, int, int]:
-    """Channels, height and width of what has to be one image (1, channels, height, width)."""
+    """Channels, height and width of one image (1, channels, height, width), or of a line."""
     shape = codes.index.shape
-    if len(shape) != 4 or shape[0] != 1:
-        raise RefusedError(f"its input must be an image (1, channels, height, width), not {shape}")
-    return shape[1], shape[2], shape[3]
+    if len(shape) not in (3, 4) or shape[0] != 1:
+        raise RefusedError(
+            f"its input must be an image (1, channels, height, width) or (1, channels, width), "
+            f"not {shape}"
+        )
+    return shape[1], 1 if len(shape) == 3 else shape[2], shape[-1]
 
 
 def image(codes: Codes) -> Value:
     """Activations as an image of the graph; refused if they lie in another order."""
     channels, height, width = image_shape(codes)
-    if not np.array_equal(codes.index, channels_last(height, width, channels)):
+    lying = channels_last(height, width, channels).reshape(codes.index.shape)
+    if not np.array_equal(codes.index, lying):
         raise RefusedError("its input's channels do not lie last: that would take a copy")
     value = codes.value
     if value.type.shape == (height, width, channels):
@@ -124,7 +137,8 @@ def image(codes: Codes) -> Value:
     return value.reshape(height, width, channels)
 
 
-def image_index(value: Value) -> IntArray:
-    """Where the elements (1, channels, height, width) of an image of the graph lie."""
+def image_index(value: Value, source: Codes) -> IntArray:
+    """Where the elements of an image of the graph lie, which is a line if its source is one."""
     height, width, channels = value.type.shape
-    return channels_last(height, width, channels)
+    index = channels_last(height, width, channels)
+    return index if source.index.ndim == 4 else index[:, :, 0]

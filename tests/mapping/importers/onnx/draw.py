@@ -94,6 +94,11 @@ class Draw:
     def image(self, channels: int | None = None) -> tuple[int, ...]:
         return 1, channels or self.integer(1, 6), self.integer(1, 8), self.integer(1, 8)
 
+    def frame(self) -> tuple[int, ...]:
+        """Shape of an image, or of a line: one of them in four."""
+        batch, channels, height, width = self.image()
+        return (batch, channels, height, width) if self.integer(0, 3) else (batch, channels, width)
+
     def grid(self, scale: Any, zero: Any) -> list[str]:
         return [self.writer.constant(scale), self.writer.constant(zero)]
 

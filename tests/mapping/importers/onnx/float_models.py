@@ -27,7 +27,7 @@ def matmul_by_batch(draw: Draw) -> tuple[bytes, list[Array]]:
 
 
 def conv(draw: Draw) -> tuple[bytes, list[Array]]:
-    source = draw.real_input(draw.image())
+    source = draw.real_input(draw.frame())
     window = random_window(draw, source.shape)
     weights, groups = random_kernel(draw, source, window["kernel_shape"])
     real = _weighted(draw, "Conv", source, weights, group=groups, **window)
@@ -120,7 +120,7 @@ def curve(draw: Draw) -> tuple[bytes, list[Array]]:
 
 
 def max_pool(draw: Draw) -> tuple[bytes, list[Array]]:
-    source = draw.input(draw.image())
+    source = draw.input(draw.frame())
     window = random_window(draw, source.shape, has_dilation=False)
     if "pads" in window:
         window["ceil_mode"] = draw.integer(0, 1)
@@ -132,13 +132,13 @@ def max_pool(draw: Draw) -> tuple[bytes, list[Array]]:
 
 
 def average_pool(draw: Draw) -> tuple[bytes, list[Array]]:
-    source = draw.real_input(draw.image())
+    source = draw.real_input(draw.frame())
     real = draw.dequantize(source)
     match draw.integer(0, 2):
         case 0:
             mean = draw.writer.node("GlobalAveragePool", [real])
         case 1:
-            axes = draw.writer.constant(np.array([2, 3]))
+            axes = draw.writer.constant(np.arange(2, len(source.shape)))
             mean = draw.writer.node("ReduceMean", [real, axes], keepdims=draw.integer(0, 1))
         case _:
             window = random_window(draw, source.shape, has_dilation=False)

@@ -16,7 +16,7 @@ from tests.mapping.importers.onnx.writer import MICROSOFT
 
 
 def qlinear_conv(draw: Draw) -> tuple[bytes, list[Array]]:
-    source = draw.input(draw.image())
+    source = draw.input(draw.frame())
     window = random_window(draw, source.shape)
     weights, groups = random_kernel(draw, source, window["kernel_shape"])
     result = draw.result((), draw.reach(weights, source))
@@ -134,7 +134,7 @@ def qlinear_concat(draw: Draw) -> tuple[bytes, list[Array]]:
 
 
 def qlinear_global_average_pool(draw: Draw) -> tuple[bytes, list[Array]]:
-    source = draw.input(draw.image())
+    source = draw.input(draw.frame())
     result = draw.result((), source.reach / 4)
     inputs = [source.name, *draw.grid(source.scale, source.zero),
               *draw.grid(result.scale, result.zero)]  # fmt: skip
@@ -153,7 +153,7 @@ def matmul_integer(draw: Draw) -> tuple[bytes, list[Array]]:
 
 def conv_integer(draw: Draw) -> tuple[bytes, list[Array]]:
     draw.dtype = np.dtype(np.uint8)  # ONNX Runtime has no kernel of int8
-    source = draw.input(draw.image())
+    source = draw.input(draw.frame())
     window = random_window(draw, source.shape)
     weights, groups = random_kernel(draw, source, window["kernel_shape"])
     weights = Weights(draw.integers(weights.values.shape), weights.scales, weights.zeros, 0)

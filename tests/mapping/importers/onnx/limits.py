@@ -37,6 +37,13 @@ class Conv(OpRun):
         kernel_shape: Sequence[int] | None = None, pads: Sequence[int] | None = None,
         strides: Sequence[int] | None = None,
     ) -> tuple[np.ndarray]:  # fmt: skip
+        if x.ndim == 3:  # a line is an image of height 1
+            (start, end), (tap,), (step,) = pads or (0, 0), dilations or (1,), strides or (1,)
+            (sums,) = self._run(
+                x[:, :, np.newaxis], kernel[:, :, np.newaxis], bias, auto_pad, (1, tap), group,
+                None, (0, start, 0, end), (1, step),
+            )  # fmt: skip
+            return (sums[:, :, 0],)
         taps, steps = dilations or (1, 1), strides or (1, 1)
         spans = tuple((k - 1) * tap + 1 for k, tap in zip(kernel.shape[2:], taps, strict=True))
         low, high = (pads or (0, 0, 0, 0))[:2], (pads or (0, 0, 0, 0))[2:]

@@ -23,7 +23,7 @@ def random_window(
         draw.integer(1, 2) if has_dilation and 2 * (tap - 1) < extent else 1
         for tap, extent in zip(kernel, shape[2:], strict=True)
     ]
-    made = {"kernel_shape": kernel, "strides": [draw.integer(1, 3), draw.integer(1, 3)]}
+    made: dict[str, Any] = {"kernel_shape": kernel, "strides": [draw.integer(1, 3) for _ in kernel]}
     if has_dilation:
         made["dilations"] = dilation
     is_dense = all(step <= tap for step, tap in zip(made["strides"], kernel, strict=True))

@@ -69,10 +69,10 @@ def test_float_models_are_told_how_to_be_quantized() -> None:
     [
         ("AveragePool", {"kernel_shape": [2, 2], "pads": [1, 1, 1, 1]}, "count_include_pad"),
         ("AveragePool", {"kernel_shape": [2, 2], "dilations": [2, 2]}, "its dilations must be 1"),
-        ("AveragePool", {"kernel_shape": [2]}, "two lengths (images only), not (2,)"),
+        ("AveragePool", {"kernel_shape": [2]}, "must be at least 1 on each of 2 axes, not (2,)"),
         ("AveragePool", {"kernel_shape": [5, 5], "strides": [2, 2], "ceil_mode": 1}, "ceil_mode"),
         ("MaxPool", {"kernel_shape": [2, 2], "auto_pad": "WHAT"}, "its auto_pad 'WHAT' is unknown"),
-        ("MaxPool", {"kernel_shape": [2, 2], "pads": [1]}, "its pads must be four lengths"),
+        ("MaxPool", {"kernel_shape": [2, 2], "pads": [1]}, "its pads must be 4, none negative"),
         ("Softmax", {"axis": 1}, "its axis must be the last of 4, not 1"),
         ("Transpose", {"perm": [0, 0, 1, 2]}, "does not fit"),
         ("Flatten", {"axis": 9}, "does not fit (axis 9)"),
@@ -146,7 +146,7 @@ def test_sums_cannot_be_outputs() -> None:
 
 def test_a_batch_of_several_images_is_refused() -> None:
     model = Model((2, 4, 6, 6))
-    assert "its input must be an image (1, channels, height, width), not (2, 4, 6, 6)" in (
+    assert "or (1, channels, width), not (2, 4, 6, 6)" in (
         model.refusal(model.writer.node("MaxPool", [model.real], kernel_shape=[2, 2]))
     )
 
