@@ -35,7 +35,8 @@ real, and does a softmax at the end.
 
 What `onnxruntime.quantization.quantize_static` writes, in either format, opset {oldest} to
 {newest}: activations of int8 or uint8 (also of 4 and 2 bits) with one scale, constant weights with
-one scale or one per output channel, fixed shapes, images of a batch of one.
+one scale or one per output channel, fixed shapes, images or lines (1-D) of a batch of one. Inputs
+and outputs may have a scale per index of an axis or per block: the host does those.
 
 {onnx}
 

@@ -65,6 +65,60 @@ class Affine:
 
 
 @dataclass(frozen=True)
+class AffineByAxis:
+    """Integers that stand for real numbers, each index of some axes on a scale of its own.
+
+    Parameters
+    ----------
+    scales : tuple of float
+        Positive; exactly float32. At most 4,096.
+    zero_points : tuple of int
+        As many.
+    shape : tuple of int
+        Of the scales: as one image's, but 1 along axes that share one.
+    axis, block : int
+        Along that axis, so many indices share a scale.
+
+    Raises
+    ------
+    ValueError
+        If the numbers do not fill the shape, or it has no such axis.
+    """
+
+    scales: tuple[float, ...]
+    zero_points: tuple[int, ...]
+    shape: tuple[int, ...]
+    axis: int = 0
+    block: int = 1
+
+    def __post_init__(self) -> None:
+        if {len(self.scales), len(self.zero_points)} != {prod(self.shape)}:
+            raise ValueError(f"scales and zero points must fill the shape {self.shape}")
+        if not 0 <= self.axis < len(self.shape) or self.block < 1:
+            raise ValueError(f"{self.shape} has no blocks of {self.block} on axis {self.axis}")
+
+    def _spread(self, numbers: tuple[float, ...], extents: tuple[int, ...]) -> NDArray[np.float32]:
+        """A number for each element of an image, or of the axes that have several."""
+        blocks = np.array(numbers, np.float32).reshape(self.shape)
+        if self.block == 1:
+            return blocks
+        return blocks.repeat(self.block, self.axis).take(range(extents[self.axis]), self.axis)
+
+    def quantize(self, values: ArrayLike, q_min: int, q_max: int) -> NDArray[np.int64]:
+        """Nearest integers of real numbers, shape (n, ...), halves to even."""
+        reals = np.asarray(values, np.float32)
+        zeros = self._spread(self.zero_points, reals.shape[1:]).astype(np.int64)
+        steps = np.rint(reals / self._spread(self.scales, reals.shape[1:]))
+        return np.clip(steps, q_min - zeros, q_max - zeros).astype(np.int64) + zeros
+
+    def dequantize(self, values: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Real numbers of integers, shape (n, ...)."""
+        extents = values.shape[1:]
+        steps = values - self._spread(self.zero_points, extents).astype(np.int64)
+        return steps.astype(np.float32) * self._spread(self.scales, extents)
+
+
+@dataclass(frozen=True)
 class Softmax:
     """``exp(beta * x) / sum(exp(beta * x))`` over the last axis, 8-bit result of scale 1/256.
 
@@ -159,17 +213,22 @@ class OutputEnd:
         A way back of its own, alone.
     probabilities : RealSoftmax or None
         Done last, if there are real numbers.
+    by_axis : AffineByAxis or None
+        The way back to real numbers if there are several scales, alone.
     """
 
     softmax: Softmax | None = None
     real: Affine | None = None
     scores: Scores | None = None
     probabilities: RealSoftmax | None = None
+    by_axis: AffineByAxis | None = None
 
     def __call__(self, values: NDArray[np.int64]) -> NDArray[Any]:
         """Final output of the array's integers."""
         if self.scores is not None:
             return self.scores(values)
+        if self.by_axis is not None:
+            return self.by_axis.dequantize(values)
         done = values if self.softmax is None else self.softmax(values)
         if self.real is None:
             return done
@@ -242,6 +301,8 @@ class HostEnds:
         For each input and output, the way from the file's order to the network's, and back.
     halves_to_even : bool
         Whether inputs are quantized so; else halves are rounded away from zero.
+    inputs_by_axis : tuple of (AffineByAxis or None)
+        For each input, what quantizes it if it takes several scales.
     """
 
     inputs: tuple[Affine | None, ...] = ()
@@ -250,22 +311,24 @@ class HostEnds:
     input_layouts: tuple[Layout | None, ...] = ()
     output_layouts: tuple[Layout | None, ...] = ()
     halves_to_even: bool = False
+    inputs_by_axis: tuple[AffineByAxis | None, ...] = ()
 
     @property
     def is_empty(self) -> bool:
         """Whether the host has nothing to do."""
         has_layouts = any((*self.input_layouts, *self.output_layouts))
         is_plain = all(end == OutputEnd() for end in self.outputs)
-        takes_integers = not any(self.inputs) and self.real_inputs is None
+        takes_integers = not any((*self.inputs, *self.inputs_by_axis)) and self.real_inputs is None
         return is_plain and takes_integers and not has_layouts
 
     def __str__(self) -> str:
         parts = [f"quantizes input {i}" for i, end in enumerate(self.inputs) if end is not None]
         parts += [f"quantizes input {i}" for i in range(len(self.real_inputs or ()))]
+        parts += [f"quantizes input {i}" for i, end in enumerate(self.inputs_by_axis) if end]
         for index, end in enumerate(self.outputs):
             if end.softmax is not None:
                 parts.append(f"softmax of output {index}")
-            if end.real is not None or end.scores is not None:
+            if any((end.real, end.scores, end.by_axis)):
                 parts.append(f"makes output {index} real")
             if end.probabilities is not None:
                 parts.append(f"softmax of output {index}")
@@ -288,6 +351,9 @@ class HostEnds:
         if self.real_inputs is not None and values.dtype.kind == "f":
             return self.real_inputs[index](values)
         layout = self.input_layouts[index] if self.input_layouts else None
+        by_axis = self.inputs_by_axis[index] if self.inputs_by_axis else None
+        if by_axis is not None and layout is not None and values.dtype.kind == "f":
+            return layout(by_axis.quantize(reshaped(values, layout.before, "x"), q_min, q_max))
         placed = values if layout is None else layout(values)
         end = self.inputs[index] if self.inputs else None
         if end is None or placed.dtype.kind != "f":

@@ -26,7 +26,7 @@ from mapping.importers.onnx.operators import (
 )
 from mapping.importers.onnx.parse import load_model, parse_model
 from mapping.importers.onnx.records import Model, Node, Port
-from mapping.importers.onnx.values import Codes, Ended, Real, Thing
+from mapping.importers.onnx.values import AxisGrid, Codes, Ended, Grid, Real, Thing
 from mapping.importers.onnx.walk import SkippedError, Walk, layout, without_batch
 from mapping.importers.remarks import remarks
 from mapping.network import Network, NetworkInfo
@@ -229,13 +229,14 @@ def _finish(walk: Walk, results: list[_Result], name: str) -> Network:
     graph = _inputs_in_order(graph, [value.node_id for value, _, _ in inputs])
     grids = [grid for _, grid, _ in inputs]
     host = HostEnds(
-        inputs=tuple(None if grid is None else grid.affine for grid in grids),
+        inputs=tuple(each.affine if isinstance(each, Grid) else None for each in grids),
         outputs=tuple(result.end for result in results),
         input_layouts=tuple(layout for _, _, layout in inputs),
         output_layouts=tuple(result.layout for result in results),
         halves_to_even=True,
+        inputs_by_axis=tuple(each.affine if isinstance(each, AxisGrid) else None for each in grids),
     )
-    scale = grids[0].scale if grids[0] is not None else 1.0
+    scale = grids[0].scale if isinstance(grids[0], Grid) else 1.0
     info = NetworkInfo(
         name=name or printable(walk.model.name),
         description=printable(walk.model.description),

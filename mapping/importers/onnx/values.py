@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from mapping.builder import Value
 from mapping.fixed_point import IntArray
-from mapping.host_ends import Affine, OutputEnd
+from mapping.host_ends import Affine, AffineByAxis, OutputEnd
 from mapping.importers.onnx.records import Port
 from mapping.ops import ActType
 
@@ -73,6 +73,26 @@ class Grid(NamedTuple):
             steps = reals.astype(np.float32) / np.float32(self.scale)
         held = np.clip(np.rint(steps), low - self.zero_point, high - self.zero_point)
         return held.astype(np.int64) + self.zero_point
+
+
+class AxisGrid(NamedTuple):
+    """Integers on several scales, as only the host has them: the array holds them as they are.
+
+    Parameters
+    ----------
+    affine : AffineByAxis
+        What they stand for.
+    kind : str
+        One of :data:`BITS`.
+    """
+
+    affine: AffineByAxis
+    kind: str
+
+    @property
+    def element(self) -> ActType:
+        """Type of the integers themselves."""
+        return ActType(BITS[self.kind], not self.kind.startswith("u"), 0)
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,6 +12,7 @@ from mapping.importers.errors import Problem, RefusedError, printable
 from mapping.importers.onnx.records import Array, Constant, Model, Node
 from mapping.importers.onnx.values import (
     BITS,
+    AxisGrid,
     Codes,
     Ended,
     Given,
@@ -62,7 +63,7 @@ class Walk:
         self.builder = Builder()
         self.things: dict[str, Thing] = {}
         self.refused: set[str] = set()
-        self.inputs: dict[str, tuple[Value, Grid | None, Layout]] = {}
+        self.inputs: dict[str, tuple[Value, Grid | AxisGrid | None, Layout]] = {}
         self.unproven: list[Problem] = []
         self._work = 0
         self._readers: dict[str, list[Node]] = {}
@@ -201,7 +202,7 @@ class Walk:
         same = np.arange(element.q_min, element.q_max + 1)
         return Codes(codes.value.lut(same, wanted, name=label), codes.index)
 
-    def add_input(self, given: Given, place: str, grid: Grid, *, is_real: bool) -> Codes:
+    def add_input(self, given: Given, place: str, grid: Grid | AxisGrid, *, is_real: bool) -> Codes:
         """Make an input of the graph.
 
         Channels of an image or a line come last; so do batches, if each is multiplied with weights
@@ -213,7 +214,7 @@ class Walk:
             The input.
         place : str
             Name of the value that it is here.
-        grid : Grid
+        grid : Grid or AxisGrid
             Of its integers.
         is_real : bool
             Whether the host makes them of real numbers.
@@ -249,7 +250,7 @@ class Walk:
         if (known, known_order) != (key, order):
             raise RefusedError(f"input {name!r:.40} is used with two quantizations or orders")
         codes = Codes(value, index[given.index])
-        return codes if is_real else self.recentred(codes, grid, name)
+        return codes if isinstance(grid, AxisGrid) or is_real else self.recentred(codes, grid, name)
 
     def _transposed(self, place: str, index: IntArray) -> tuple[IntArray, str]:
         """Order and name of an input where it is first computed with; perhaps transposed before."""

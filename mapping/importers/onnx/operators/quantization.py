@@ -6,13 +6,14 @@ from typing import Final
 import numpy as np
 
 from mapping.fixed_point import IntArray
-from mapping.host_ends import RealSoftmax, Rounded
+from mapping.host_ends import AffineByAxis, OutputEnd, RealSoftmax, Rounded
 from mapping.importers.errors import RefusedError
 from mapping.importers.onnx.attributes import integer
 from mapping.importers.onnx.records import Array, Node
 from mapping.importers.onnx.rescale import add_pairs, requantize_sums
 from mapping.importers.onnx.values import (
     BITS,
+    AxisGrid,
     Codes,
     Ended,
     Given,
@@ -24,8 +25,10 @@ from mapping.importers.onnx.values import (
     Sums,
     Thing,
     Weights,
+    natural,
 )
 from mapping.importers.onnx.walk import Walk
+from mapping.json_records import MAX_ELEMENTS as MAX_SCALES
 
 INTEGERS: Final = ("int32", *BITS)
 FLOAT: Final = 1
@@ -41,8 +44,10 @@ def dequantize(walk: Walk, node: Node) -> Thing:
     """Import DequantizeLinear: of a constant, of activations, or as the end of an output."""
     if walk.is_constant(node, 0) or isinstance(walk.thing(node, 0), Steps):
         return _weights(walk, node)
-    grid = _grid(walk, node)
     thing = walk.thing(node, 0)
+    if walk.constant(node, 1, "float").size > 1:
+        return _real_by_axis(walk, node, thing)
+    grid = _grid(walk, node)
     if isinstance(thing, Ended):
         return _real_end(thing, grid)
     codes = walk.codes(node, 0, grid)
@@ -50,12 +55,49 @@ def dequantize(walk: Walk, node: Node) -> Thing:
 
 
 def _grid(walk: Walk, node: Node) -> Grid:
-    if integer(node, "block_size", 0):
-        raise RefusedError("blocks with a scale each are not supported")
     if walk.has(node, 2):
         return walk.grid(node, 1)
     # Without a zero point, the type is that of what is dequantized.
     return Grid(walk.grid(node, 1).scale, 0, walk.kind(node, 0))
+
+
+def _real_by_axis(walk: Walk, node: Node, thing: Thing) -> Ended:
+    """An output that the host makes real with several scales."""
+    if not isinstance(thing, Given | Codes):
+        raise RefusedError("only activations are made real with several scales")
+    grid = _axis_grid(walk, node, thing.index.shape, walk.kind(node, 0))
+    if isinstance(thing, Given):
+        thing = walk.add_input(thing, node.inputs[0], grid, is_real=False)
+    return Ended(thing, OutputEnd(by_axis=grid.affine))
+
+
+def _axis_grid(walk: Walk, node: Node, shape: tuple[int, ...], kind: str) -> AxisGrid:
+    """Scales and zero points along an axis, or of blocks along it, of a tensor of that shape."""
+    scales, zeros = walk.scales(node, 1), np.zeros(1, np.int64)
+    if walk.has(node, 2):
+        found = walk.constant_of(node, 2, *BITS)
+        zeros, kind = found.values.astype(np.int64).ravel(), found.kind
+    axis, block = _axis(integer(node, "axis", 1), len(shape)), integer(node, "block_size", 0)
+    if block:
+        wanted = (*shape[:axis], -(-shape[axis] // max(block, 1)), *shape[axis + 1 :])
+        given = walk.constant(node, 1, "float").shape
+    else:
+        wanted = tuple(extent if i == axis else 1 for i, extent in enumerate(shape))
+        given = wanted if scales.size == shape[axis] else scales.shape
+    if given != wanted or block < 0 or zeros.size not in (1, scales.size):
+        raise RefusedError(f"its scales and zero points must have the shape {wanted}, not {given}")
+    if scales.size > MAX_SCALES:
+        raise RefusedError(f"activations must have at most {MAX_SCALES:,} scales")
+    is_batch = len(shape) > 1 and shape[0] == 1
+    inner = axis - is_batch
+    if inner < 0:  # blocks of the batch, which is one
+        inner, block = 0, 1
+    zero_points = np.broadcast_to(zeros, scales.shape)
+    affine = AffineByAxis(
+        tuple(map(float, scales)), tuple(map(int, zero_points)), wanted[is_batch:],
+        inner, max(block, 1),
+    )  # fmt: skip
+    return AxisGrid(affine, kind)
 
 
 def _real_end(ended: Ended, grid: Grid) -> Ended:
@@ -112,7 +154,10 @@ def quantize(walk: Walk, node: Node) -> Thing:
     """Import QuantizeLinear: the reals before it become activations on its grid."""
     if walk.is_constant(node, 0):
         return _quantized_constant(walk, node)
-    grid, thing = walk.grid(node, 1), walk.thing(node, 0)
+    thing = walk.thing(node, 0)
+    if walk.constant(node, 1, "float").size > 1:
+        return _quantized_by_axis(walk, node, thing)
+    grid = walk.grid(node, 1)
     if not walk.has(node, 2):
         grid = grid._replace(kind=_output_kind(node))
     match thing:
@@ -130,6 +175,14 @@ def quantize(walk: Walk, node: Node) -> Thing:
             return _quantized_end(thing, grid)
         case Codes() | Weights() | Steps():
             raise RefusedError("its input is quantized already")
+
+
+def _quantized_by_axis(walk: Walk, node: Node, thing: Thing) -> Codes:
+    """An input that the host quantizes with several scales."""
+    if not isinstance(thing, Given) or not np.array_equal(thing.index, natural(thing.index.shape)):
+        raise RefusedError("activations must have one scale; only inputs and outputs have several")
+    grid = _axis_grid(walk, node, thing.index.shape, _output_kind(node))
+    return walk.add_input(thing, node.inputs[0], grid, is_real=True)
 
 
 def quantize_real(walk: Walk, node: Node, real: Real, grid: Grid) -> Codes:

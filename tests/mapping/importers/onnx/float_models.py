@@ -119,6 +119,28 @@ def curve(draw: Draw) -> tuple[bytes, list[Array]]:
     return draw.finish(draw.quantize(real, draw.result((), 1.0)))
 
 
+def by_axis(draw: Draw) -> tuple[bytes, list[Array]]:
+    """Integers with a scale per index of an axis or per block, made by the host and made real."""
+    shape = draw.image() if draw.integer(0, 1) else (draw.integer(2, 4), draw.integer(1, 9))
+    axis = draw.integer(1 if shape[0] == 1 else 0, len(shape) - 1)
+    block = draw.integer(0, 3)
+    extents = tuple(-(-e // max(block, 1)) if i == axis else e for i, e in enumerate(shape))
+    counts = extents if block else (shape[axis],)
+    scales = np.reshape([draw.scale() for _ in range(int(np.prod(counts)))], counts)
+    zeros = draw.integers(counts)
+    grid = draw.grid(scales.astype(np.float32), zeros)
+    attributes = {"axis": axis, "block_size": block}
+    name = draw.writer.input(shape, np.float32)
+    draw.batches.append(draw.reals(shape if shape[0] > 1 else shape[1:], np.float32(0.1)))
+    codes = draw.writer.node("QuantizeLinear", [name, *grid], **attributes)
+    if draw.integer(0, 1):
+        draw.writer.output(codes, draw.dtype)
+    else:
+        real = draw.writer.node("DequantizeLinear", [codes, *grid], **attributes)
+        draw.writer.output(real, np.float32)
+    return draw.writer.to_bytes(), draw.batches
+
+
 def max_pool(draw: Draw) -> tuple[bytes, list[Array]]:
     source = draw.input(draw.frame())
     window = random_window(draw, source.shape, has_dilation=False)
@@ -191,7 +213,7 @@ def moved(draw: Draw) -> tuple[bytes, list[Array]]:
 
 
 EXACT_MODELS: Mapping[str, Model] = MappingProxyType(
-    {model.__name__: model for model in (add, concat, function, curve, max_pool)}
+    {model.__name__: model for model in (add, by_axis, concat, function, curve, max_pool)}
 )
 """Float operators between quantizations whose results are proven of any scales."""
 

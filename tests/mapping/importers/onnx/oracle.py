@@ -10,7 +10,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from mapping.importers.onnx.importer import Imported, import_model
-from mapping.network import Network
+from mapping.network import Network, from_bytes, to_bytes
 from mapping.ops import ActType
 from mapping.reference import run
 
@@ -66,6 +66,7 @@ def begin(network: Network, batches: Sequence[np.ndarray]) -> list[NDArray[np.in
 
 def results(network: Network, batches: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
     """Outputs of an imported model, a batch of its inputs at once."""
+    assert from_bytes(to_bytes(network)) == network  # files keep all of it
     return network.ends.finish(run(network.graph, *begin(network, batches)))
 
 

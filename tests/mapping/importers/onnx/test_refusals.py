@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mapping.host_ends import AffineByAxis
 from mapping.importers import ModelError, UnsupportedModelError
 from mapping.importers.onnx import import_model
 from tests.mapping.importers.onnx.draw import Draw
@@ -55,6 +56,41 @@ def test_every_refusal_is_in_one_report() -> None:
         ("Gelu", 1),
         ("NonZero", 2),
     ]
+
+
+def by_axis(*, count: int, op: str, axis: int = 1) -> str:
+    """Refusal of a node with so many scales behind a Relu, or behind the input."""
+    model = Model()
+    grid = model.grid(np.full(count, SCALE), np.zeros(count, np.int8))
+    real = model.writer.node("Relu", [model.real])
+    if op == "QuantizeLinear":
+        model.writer.output(model.writer.node(op, [real, *grid], axis=axis), np.int8)
+    else:
+        name = model.writer.node("MaxPool", [model.integers], kernel_shape=[1, 1])
+        model.writer.output(model.writer.node(op, [name, *grid], axis=axis), np.float32)
+    with pytest.raises(ModelError) as caught:
+        import_model(model.writer.to_bytes())
+    return str(caught.value)
+
+
+def test_only_the_ends_have_several_scales() -> None:
+    assert "only inputs and outputs have several" in by_axis(count=4, op="QuantizeLinear")
+    message = "must have the shape (1, 4, 1, 1), not (3,)"
+    assert message in by_axis(count=3, op="DequantizeLinear")
+    assert "within the 4 axes" in by_axis(count=4, op="DequantizeLinear", axis=9)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"zero_points": (1,)}, "must fill the shape"),
+        ({"axis": 1}, "has no blocks of 1 on axis 1"),
+        ({"block": 0}, "has no blocks of 0"),
+    ],
+)
+def test_scales_have_to_fill_their_shape(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        AffineByAxis(**{"scales": (1.0, 2.0), "zero_points": (0, 0), "shape": (2,), **fields})
 
 
 def test_float_models_are_told_how_to_be_quantized() -> None:
