@@ -170,10 +170,11 @@ class Geometry:
     def select_cycles(self) -> int:
         """Fewest cycles from a load's execution to one that takes other rows (``diagonal``).
 
-        The first word reaches row 0 two cycles later, the last one the last row of the last group
-        so much later. What it takes is known a cycle beforehand.
+        The first word reaches row 0 two cycles later, the last one, which is the last group's, the
+        last row of that group so much later; of DIAGONAL as well, whose few words go round. What a
+        row takes is known a cycle beforehand.
         """
-        return self.rows + self.groups + self.pe_cols * self.weight_digits - 2
+        return self.rows + self.groups + self.weight_words - 2
 
     @property
     def merge_levels(self) -> int:

@@ -18,8 +18,9 @@ PROGRAMS = 20
 def array(**parameters: Any) -> ArrayConfig:
     """A configuration with a scratchpad that holds what a program needs, and not much more."""
     config = ArrayConfig(**parameters)
-    # Tables take more words where words are narrow. Not a power of two.
-    return replace(config, scratchpad_words=(1 << 18) // config.word_bits + 999)
+    # Tables take more words where words are narrow, thresholds an entry per node. Not a power of 2.
+    words = (1 << 18) // config.word_bits + (1 << config.threshold_bits) * 999
+    return replace(config, scratchpad_words=min(words, 1 << 16))
 
 
 FAST = (
