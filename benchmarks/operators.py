@@ -9,6 +9,8 @@ tests, and that the page is up to date.
 from collections.abc import Iterable
 from pathlib import Path
 
+from rich.console import Console
+
 from mapping.importers.onnx import importer as onnx
 from mapping.importers.onnx.parse import OPSETS
 from mapping.importers.qonnx import importer as qonnx
@@ -86,6 +88,7 @@ def _listed(names: Iterable[str]) -> str:
 def main() -> None:
     """Write the page."""
     PAGE.write_text(page(), encoding="utf-8")
+    Console().print(f"wrote {PAGE}")
 
 
 if __name__ == "__main__":

@@ -313,6 +313,11 @@ class HostEnds:
     halves_to_even: bool = False
     inputs_by_axis: tuple[AffineByAxis | None, ...] = ()
 
+    def takes_reals(self, index: int) -> bool:
+        """Whether the host quantizes real numbers for an input."""
+        ends = (*self.inputs[index : index + 1], *self.inputs_by_axis[index : index + 1])
+        return self.real_inputs is not None or any(ends)
+
     @property
     def is_empty(self) -> bool:
         """Whether the host has nothing to do."""
@@ -347,9 +352,16 @@ class HostEnds:
             As in the file.
         q_min, q_max : int
             Bounds of the array's integers.
+
+        Raises
+        ------
+        ValueError
+            If the shape does not fit, or a value is not a number.
         """
         if self.real_inputs is not None and values.dtype.kind == "f":
             return self.real_inputs[index](values)
+        if values.dtype.kind == "f" and np.isnan(values).any():
+            raise ValueError("an input must hold numbers, not NaN")
         layout = self.input_layouts[index] if self.input_layouts else None
         by_axis = self.inputs_by_axis[index] if self.inputs_by_axis else None
         if by_axis is not None and layout is not None and values.dtype.kind == "f":

@@ -34,6 +34,7 @@ from sim.check import CheckReport, Outputs, check_program, count_right
 from sim.compiled import CompilerError, NetlistError, SimulationTimeout, YosysError
 from sim.functional import FunctionalSimulator, SimulationError
 from sim.inputs import Batch, check_batch, held_out_digits, random_batch, user_batch
+from sim.results import check_target, save_results
 from sim.rtl import RtlError, RtlSimulator
 from sim.runner import Simulator, run_network
 
@@ -50,6 +51,7 @@ class Options:
     simulator: Kind
     images: int | None
     inputs: tuple[str, ...]
+    target: Path | None
     labels: str | None
     vcd: Path | None
     vcd_depth: int
@@ -86,6 +88,14 @@ class Options:
     metavar="FILE",
     help="An .npy file of shape (n, ...) to run on; once per input of the network. Or an .npz file "
     "with x and, for the accuracy, y.",
+)
+@click.option(
+    "-o",
+    "--output",
+    "target",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the results: a network's only output to an .npy file, several ones to an .npz file "
+    "as y0, y1 ...",
 )
 @click.option("--labels", metavar="FILE.npy", help="The inputs' right classes: print the accuracy.")
 @click.option(
@@ -135,6 +145,8 @@ def run_command(subject: str, config_name: str | None, **options: object) -> Non
             raise click.UsageError("--vcd needs --simulator rtl")
         if not chosen.vcd.parent.is_dir():
             raise click.UsageError(f"the folder of {chosen.vcd} does not exist")
+    if chosen.target is not None:
+        check_target(chosen.target)
     loaded = load_subject(subject)
     device = find_device(chosen.device, chosen.board, chosen.timeout_s)
     if device is None:
@@ -152,6 +164,11 @@ def run_command(subject: str, config_name: str | None, **options: object) -> Non
     _show(program, report, device.title if device else f"{chosen.simulator} simulator", chosen)
     _show_speed(report, seconds, device)
     _show_checks(loaded, report, batch)
+    if chosen.target is not None:
+        is_network = isinstance(loaded, Network)
+        done = loaded.ends.finish(report.outputs) if is_network else report.outputs
+        save_results(chosen.target, done)
+        facts(written=f"{chosen.target}, {chosen.target.stat().st_size:,} bytes")
     if chosen.vcd is not None:
         _record(program, batch, chosen.vcd, chosen.vcd_depth)
     if not report.is_good:
@@ -267,9 +284,14 @@ def _show_checks(loaded: Network | Program, report: CheckReport, batch: Batch) -
     show_remarks(loaded)
     if batch.labels is None:
         return
-    scores = loaded.ends.finish(report.outputs)[0]
-    right = count_right(scores.reshape(len(scores), -1), batch.labels)
-    known = loaded.info.float_accuracy
+    scores = loaded.ends.finish(report.outputs)[0].reshape(report.images, -1)
+    if not (batch.labels.min() >= 0 and batch.labels.max() < scores.shape[1]):
+        raise Failure(
+            f"labels must be 0..{scores.shape[1] - 1}, "
+            f"not {batch.labels.min()}..{batch.labels.max()}"
+        )
+    right = count_right(scores, batch.labels)
+    known = None if batch.is_from_user else loaded.info.float_accuracy
     before = f"; {known:.1%} in float, before quantization" if known is not None else ""
     facts(accuracy=f"{right / report.images:.1%} ({right:,} of {report.images:,}{before})")
 

@@ -1,7 +1,7 @@
 """What a network is run on: the user's files, labelled images of its own, or random values."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -31,16 +31,20 @@ class Batch:
         The right classes, if known.
     source : str
         Where they come from, for the user.
+    is_from_user : bool
+        Whether the user gave them.
     """
 
     inputs: tuple[NDArray[Any], ...]
     labels: NDArray[np.integer] | None
     source: str
+    is_from_user: bool = False
 
     def first(self, count: int | None) -> "Batch":
         """First images of the batch, or all of them."""
         labels = None if self.labels is None else self.labels[:count]
-        return Batch(tuple(array[:count] for array in self.inputs), labels, self.source)
+        inputs = tuple(array[:count] for array in self.inputs)
+        return replace(self, inputs=inputs, labels=labels)
 
 
 def held_out_digits(network: Network) -> Batch:
@@ -94,26 +98,42 @@ def user_batch(network: Network | None, inputs: Sequence[str], labels: str | Non
         arrays = load_inputs(tuple(inputs))
     if labels is not None:
         (classes,) = load_inputs((labels,))
+    is_real = any(array.dtype.kind == "f" for array in arrays)
     if network is not None and len(arrays) == len(network.graph.input_ids):
         arrays = tuple(_fit(network, index, array) for index, array in enumerate(arrays))
     if classes is not None:
         classes = _check_classes(classes, len(arrays[0]) if arrays[0].ndim else 0)
-    return Batch(arrays, classes, f"images of {', '.join(inputs)}")
+    source = f"images of {', '.join(inputs)}{', quantized' if is_real else ''}"
+    return Batch(arrays, classes, source, is_from_user=True)
 
 
 def _fit(network: Network, index: int, array: NDArray[Any]) -> NDArray[Any]:
     """One input as integers in the network's shape, where that is only a matter of form."""
     tensor = network.graph.types[network.graph.input_ids[index]]
-    assert isinstance(tensor.element, ActType)  # an input holds nothing else
+    element, takes_reals = tensor.element, network.ends.takes_reals(index)
+    assert isinstance(element, ActType)  # an input holds nothing else
+    low, high = element.q_min, element.q_max
+    if array.dtype.kind == "f" and not takes_reals:
+        raise Failure(
+            f"input {index} takes integers {low}..{high}, not {array.dtype}: quantize it with the "
+            f"scale and the zero point that systolic info shows"
+        )
+    if array.dtype.kind in "iu" and takes_reals and array.size:
+        if array.min() < low or array.max() > high:
+            raise Failure(
+                f"input {index}: integers are taken as quantized ({low}..{high}), not "
+                f"{array.min()}..{array.max()}: give real numbers as floats"
+            )
     with reported(ValueError):
-        begun = network.ends.begin(index, array, tensor.element.q_min, tensor.element.q_max)
+        begun = network.ends.begin(index, array, low, high)
         return reshaped(begun, tensor.shape, f"input {index}")
 
 
 def _check_classes(classes: NDArray[Any], images: int) -> NDArray[Any]:
     if classes.shape != (images,) or classes.dtype.kind not in "iu":
         raise Failure(
-            f"labels must be {images} integers, not {classes.dtype} of shape {classes.shape}"
+            f"labels must be one integer for each image, shape ({images},), "
+            f"not {classes.dtype} of shape {classes.shape}"
         )
     return classes
 

@@ -123,7 +123,8 @@ def _existing(text: str, otherwise: str) -> Path:
     if path.is_dir():
         raise click.UsageError(f"{text} is a folder, not a file")
     if not path.exists():
-        raise click.UsageError(f"{text!r} is neither {otherwise} nor a file")
+        is_file = f"neither {otherwise} nor a file" if otherwise else "no file"
+        raise click.UsageError(f"{text!r} is {is_file}")
     return path
 
 
@@ -197,7 +198,7 @@ def load_inputs(paths: tuple[str, ...]) -> tuple[NDArray[Any], ...]:
     """
     arrays: list[NDArray[Any]] = []
     for text in paths:
-        path = _existing(text, "an .npy file")
+        path = _existing(text, "")
         # Mapped, not read: a hostile header cannot ask for more memory than the file has bytes.
         with reported(OSError, ValueError, EOFError, about=text):
             array: Any = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -217,7 +218,7 @@ def load_archive(text: str) -> dict[str, NDArray[Any]]:
     Failure
         If it is no such file, or its arrays together take more than 1 GiB.
     """
-    path = _existing(text, "an .npz file")
+    path = _existing(text, "")
     kinds = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
     with reported(*kinds, about=text):
         with zipfile.ZipFile(path) as archive:

@@ -276,6 +276,12 @@ class Tensor(Movable):
     def __str__(self) -> str:
         return listing(self.expression)
 
+    def __repr__(self) -> str:
+        return f"Tensor(shape={self.shape}, {self.element})"
+
+    def __bool__(self) -> bool:
+        raise ExpressionError(self.expression, "has no truth value before it runs")
+
     # Checks
 
     def _activations(self, what: str) -> ActType:

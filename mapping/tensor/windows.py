@@ -13,7 +13,7 @@ PadSpec = Literal["same", "valid"] | tuple[int, int, int, int]
 
 def conv2d(
     image: Tensor,
-    weights: Tensor,
+    weights: Operand,
     bias: Operand = 0,
     *,
     stride: Pair = 1,
@@ -27,7 +27,7 @@ def conv2d(
     ----------
     image : Tensor, shape (height, width, in_channels)
         Activations.
-    weights : Tensor, shape (kernel_h, kernel_w, in_channels / groups, out_channels)
+    weights : Tensor or array, shape (kernel_h, kernel_w, in_channels / groups, out_channels)
         Constants.
     bias : Tensor or array, shape (out_channels,)
         Added to every sum.
@@ -48,6 +48,10 @@ def conv2d(
     ExpressionError
         If shapes do not fit.
     """
+    weights = weights if isinstance(weights, Tensor) else Tensor.constant(weights)
+    if isinstance(pad, str) and pad not in ("same", "valid"):
+        raise ExpressionError(image.expression, "conv2d's pad must be same, valid or four "
+                              f"lengths, not {pad!r:.20}")  # fmt: skip
     if image.ndim != 3 or weights.ndim != 4:
         raise ExpressionError(image.expression, "conv2d needs an image (height, width, channels) "
                               f"and a kernel of 4 axes, not {weights.shape}")  # fmt: skip

@@ -16,6 +16,7 @@ Every count is stored less one. Words, pixels and channels are counted from 0.
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from enum import IntEnum
+from functools import lru_cache
 from typing import Any, ClassVar
 
 
@@ -335,6 +336,7 @@ INSTRUCTIONS: dict[Opcode, type[Instruction]] = {
 }
 
 
+@lru_cache(maxsize=4096)
 def decode(word: int) -> Instruction:
     """Instruction of a 64-bit word.
 

@@ -56,6 +56,13 @@ def test_inputs_are_taken_in_the_files_order(systolic: Systolic, tmp_path: Path)
     )
 
 
+def test_numbers_are_not_nan(systolic: Systolic, gemm_file: Path, tmp_path: Path) -> None:
+    shape = import_model(gemm_file.read_bytes()).network.ends.input_layouts[0].before
+    np.save(tmp_path / "x.npy", np.full((2, *shape), np.nan, np.float32))
+    words = ("run", gemm_file, "--simulator", "functional", "--input", tmp_path / "x.npy")
+    systolic(*words).assert_fails(1, "must hold numbers, not NaN")
+
+
 def test_everything_that_is_not_supported_gets_a_line(systolic: Systolic, tmp_path: Path) -> None:
     writer = Writer()
     given = writer.input((1, 4), np.int8)

@@ -36,12 +36,15 @@ def test_real_inputs_are_quantized_and_answers_counted(
     x = np.random.default_rng(5).normal(0, 1, (8, *network.graph.types[0].shape))
     (scores,) = network.ends.finish(run(network.graph, network.ends.real_inputs[0](x)))
     y = scores.argmax(axis=1)
-    y[0] = -1  # one wrong answer
+    y[0] = (y[0] + 1) % scores.shape[1]  # one wrong answer
     np.savez(tmp_path / "both.npz", x=x.astype(np.float32), y=y)
     words = ("run", wide_file, "--simulator", "functional", "--input")
     outcome = systolic(*words, tmp_path / "both.npz")
     assert outcome.status == 0, outcome.err
     assert "87.5% (7 of 8)" in outcome.out
+    assert "both.npz, quantized" in outcome.out
+    np.save(tmp_path / "x.npy", (x * 1000).astype(int))
+    systolic(*words, tmp_path / "x.npy").assert_fails(1, "give real numbers as floats")
     np.save(tmp_path / "x.npy", x[:, 1:])
     systolic(*words, tmp_path / "x.npy").assert_fails(1, "must have shape (n, ")
 

@@ -105,7 +105,7 @@ def test_inputs_come_from_a_file(systolic: Systolic, pool_network: Path) -> None
     ("array", "message"),
     [
         (np.zeros((2, 4, 4), np.int8), "must have shape (n, 4, 4, 3), not (2, 4, 4)"),
-        (np.zeros((2, 4, 4, 3)), "must hold integers, not float64"),
+        (np.zeros((2, 4, 4, 3)), "takes integers -128..127, not float64: quantize it"),
         (np.full((2, 4, 4, 3), 128), "must be -128..127"),
         (np.zeros((0, 4, 4, 3), np.int8), "at least one"),
         (np.int8(3), "must have shape (n, 4, 4, 3), not ()"),

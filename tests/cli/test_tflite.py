@@ -5,8 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mapping.cli.failure import Failure
 from mapping.importers.tflite import import_model
 from mapping.reference import run
+from sim.results import save_results
 from tests.cli.conftest import Systolic
 from tests.mapping.importers.tflite.random_model import random_model
 from tests.mapping.importers.tflite.writer import ModelWriter, options
@@ -38,7 +40,7 @@ def test_labelled_inputs_give_the_accuracy(
     graph = import_model(dense_file.read_bytes()).network.graph
     x = np.random.default_rng(3).integers(-128, 128, (8, *graph.types[0].shape)).astype(np.int8)
     y = run(graph, x)[0].argmax(axis=1)
-    y[0] = -1  # one wrong answer
+    y[0] = (y[0] + 1) % 4  # one wrong answer
     np.savez(tmp_path / "both.npz", x=x, y=y)
     np.save(tmp_path / "x.npy", x)
     np.save(tmp_path / "y.npy", y)
@@ -49,7 +51,29 @@ def test_labelled_inputs_give_the_accuracy(
         assert "87.5% (7 of 8)" in outcome.out
     np.save(tmp_path / "y.npy", y[:3])
     outcome = systolic(*words, tmp_path / "x.npy", "--labels", tmp_path / "y.npy")
-    outcome.assert_fails(1, "labels must be 8 integers, not int64 of shape (3,)")
+    outcome.assert_fails(1, "one integer for each image, shape (8,), not int64 of shape (3,)")
+    np.save(tmp_path / "y.npy", y - 9)
+    outcome = systolic(*words, tmp_path / "x.npy", "--labels", tmp_path / "y.npy")
+    assert outcome.status == 1
+    assert "labels must be 0..3, not -9..-6" in outcome.err
+
+
+def test_results_are_written(systolic: Systolic, dense_file: Path, tmp_path: Path) -> None:
+    graph = import_model(dense_file.read_bytes()).network.graph
+    x = np.random.default_rng(3).integers(-128, 128, (3, *graph.types[0].shape)).astype(np.int8)
+    np.save(tmp_path / "x.npy", x)
+    words = ("run", dense_file, "--simulator", "functional", "--input", tmp_path / "x.npy", "-o")
+    for name in ("y.npy", "y.npz"):
+        outcome = systolic(*words, tmp_path / name)
+        assert outcome.status == 0, outcome.err
+        assert f"written    {tmp_path / name}, " in outcome.out
+    wanted = run(graph, x)[0]
+    np.testing.assert_array_equal(np.load(tmp_path / "y.npy"), wanted)
+    np.testing.assert_array_equal(np.load(tmp_path / "y.npz")["y0"], wanted)
+    systolic(*words, tmp_path / "y.txt").assert_fails(2, "must end in .npy or .npz")
+    systolic(*words, tmp_path / "no" / "y.npy").assert_fails(2, "does not exist")
+    with pytest.raises(Failure, match="holds one array, not 2"):
+        save_results(tmp_path / "y.npy", (wanted, wanted))
 
 
 def test_everything_that_is_not_supported_gets_a_line(systolic: Systolic, tmp_path: Path) -> None:

@@ -81,6 +81,7 @@ IMPORTERS: Final[Mapping[tuple[str, str], Importer]] = {
 """How each operator of each domain is imported."""
 
 REFUSED: Final[Mapping[str, str]] = {
+    "QLinearSoftmax": "quantize with QuantFormat.QDQ, which leaves softmax to the host",
     "ConvTranspose": "transposed convolutions are not supported: resize and convolve",
     "DynamicQuantizeLinear": "scales that depend on data are not supported: use quantize_static",
 }

@@ -91,9 +91,7 @@ def _package() -> Any:
     try:
         return import_module("onnx")
     except ModuleNotFoundError:
-        raise ModelError(
-            "reading ONNX files needs the package onnx: pip install systolic[onnx]"
-        ) from None
+        raise ModelError("reading ONNX files needs the package onnx: pip install onnx") from None
 
 
 class _Reader:

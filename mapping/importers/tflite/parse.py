@@ -76,7 +76,7 @@ def _package() -> Any:
         return import_module("tflite")
     except ModuleNotFoundError:
         raise ModelError(
-            "reading TensorFlow Lite files needs the package tflite: pip install systolic[tflite]"
+            "reading TensorFlow Lite files needs the package tflite: pip install tflite"
         ) from None
 
 

@@ -79,6 +79,8 @@ REFUSED: list[tuple[Callable[[], object], str]] = [
     (lambda: X.lut([1, 2]), "the table must be 256 integers -128..127"),
     (lambda: X.numpy(values((2, 2))), r"x: must be integers of shape \(6, 5, 4\)"),
     (lambda: conv2d(X, KERNEL, groups=2), "conv2d in 2 groups: 4 channels do not fit"),
+    (lambda: conv2d(X, KERNEL, pad="half"), "must be same, valid or four lengths, not 'half'"),
+    (lambda: bool(X), "x: has no truth value"),
     (lambda: X.sum(axis=2).compile(CONFIG), r"sum\(x, axis=\(2\)\): sums stay .* quantize them"),
     (lambda: (X * Y).quantize(0.1).compile(CONFIG), r"\(x \* y\): both factors are computed"),
     (lambda: X.max(axis=2).compile(CONFIG), "is no maximum over dense windows"),
@@ -94,6 +96,13 @@ def test_refusals_name_the_expression(build: Callable[[], object], message: str)
     with pytest.raises(ExpressionError, match=message) as caught:
         build()
     assert "\n" not in str(caught.value)
+
+
+def test_kernels_may_be_arrays() -> None:
+    image, kernel = values(X.shape), values((3, 3, 4, 8))
+    assert repr(X) == "Tensor(shape=(6, 5, 4), int8 z5)"
+    got, wanted = (conv2d(X, each, pad="same").numpy(image) for each in (kernel, KERNEL))
+    np.testing.assert_array_equal(got, wanted)
 
 
 @pytest.mark.parametrize("name", ["explain", "fit", "lower", "tensor", "view"])

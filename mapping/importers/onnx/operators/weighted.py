@@ -115,8 +115,12 @@ def _operands(walk: Walk, node: Node) -> tuple[Real, Weights]:
     """Dequantized activations and dequantized constants."""
     weights = None if walk.is_constant(node, 1) else walk.thing(node, 1)
     if not isinstance(weights, Weights):
-        what = "not quantized" if weights is None else "computed"
-        raise RefusedError(f"its weights are {what}: they must be quantized constants")
+        if weights is None:
+            raise RefusedError("its weights are not quantized: they must be quantized constants")
+        raise RefusedError(
+            "its weights are computed: they must be quantized constants here; lazy tensors "
+            "(mapping.tensor) multiply computed ones"
+        )
     real = walk.real(node, 0)
     if real.grid is None:
         raise RefusedError("its input must come straight from DequantizeLinear")

@@ -217,5 +217,5 @@ def test_strict_refuses_what_float32_may_round_otherwise() -> None:
 
 def test_other_domains_are_named() -> None:
     model = Model()
-    made = model.writer.node("QLinearSoftmax", [model.real], MICROSOFT)
-    assert "com.microsoft.QLinearSoftmax 1: this operator is not supported" in model.refusal(made)
+    made = model.writer.node("QLinearLeakyRelu", [model.real], MICROSOFT)
+    assert "com.microsoft.QLinearLeakyRelu 1: this operator is not supported" in model.refusal(made)
