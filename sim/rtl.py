@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from functools import lru_cache
 from pathlib import Path
 
-from sim.compiled import CompiledModel, compile_component
+from sim.compiled import CompiledModel, compile_generated
 from systolic.accelerator import Accelerator
 from systolic.spec.config import ArrayConfig
 from systolic.spec.layout import address_behind_sync
@@ -40,9 +40,10 @@ class RtlSimulator:
 
     def __init__(self, config: ArrayConfig, *, trace_depth: int = 0) -> None:
         self.config = config
-        self.model: CompiledModel = compile_component(
-            Accelerator(config), name="accelerator", trace_depth=trace_depth
-        )
+        self.model: CompiledModel = compile_generated(
+            lambda: Accelerator(config), package="systolic", made_from=(config.to_json(),),
+            name="accelerator", trace_depth=trace_depth,
+        )  # fmt: skip
         self.model.reset()
         self._instructions: dict[int, bytes] = {}
 

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.compiled import CompiledModel, SimulationTimeout, compile_component
+from sim.compiled import CompiledModel, SimulationTimeout, compile_generated
 from systolic.links.framed_accelerator import FramedAccelerator
 from systolic.links.uart import bit_cycles
 from systolic.links.uart_accelerator import UartAccelerator
@@ -44,12 +44,14 @@ class RtlDevice:
     """
 
     def __init__(self, config: ArrayConfig, *, window_log2: int = 8, trace_depth: int = 0) -> None:
-        component = FramedAccelerator(
-            config, identity=Identity(config.digest, window_log2=window_log2), waits=True
-        )
-        self.model: CompiledModel = compile_component(
-            component, name="framed_accelerator", trace_depth=trace_depth
-        )
+        def make() -> FramedAccelerator:
+            identity = Identity(config.digest, window_log2=window_log2)
+            return FramedAccelerator(config, identity=identity, waits=True)
+
+        self.model: CompiledModel = compile_generated(
+            make, package="systolic", made_from=(config.to_json(), str(window_log2)),
+            name="framed_accelerator", trace_depth=trace_depth,
+        )  # fmt: skip
         self.power_on()
 
     def power_on(self) -> None:
@@ -128,10 +130,16 @@ class UartDevice:
         board_id: int = 0,
         window_log2: int = 8,
     ) -> None:
-        component = UartAccelerator(
-            config, clock_hz=clock_hz, baud=baud, window_log2=window_log2, board_id=board_id
-        )
-        self.model: CompiledModel = compile_component(component, name="uart_accelerator")
+        def make() -> UartAccelerator:
+            return UartAccelerator(
+                config, clock_hz=clock_hz, baud=baud, window_log2=window_log2, board_id=board_id
+            )
+
+        others = (clock_hz, baud, window_log2, board_id)
+        self.model: CompiledModel = compile_generated(
+            make, package="systolic", made_from=(config.to_json(), *map(str, others)),
+            name="uart_accelerator",
+        )  # fmt: skip
         self.clock_hz = clock_hz
         self.bit_cycles = bit_cycles(clock_hz, baud)
         self.power_on()

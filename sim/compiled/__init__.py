@@ -1,7 +1,8 @@
 """Compiled RTL simulator: generated C in which identical modules are arrays."""
 
+from sim.compiled.component import compile_component, compile_generated
 from sim.compiled.memory_view import MemoryView
-from sim.compiled.model import CompiledModel, SimulationTimeout, compile_component
+from sim.compiled.model import CompiledModel, SimulationTimeout
 from sim.compiled.rtl.netlist import NetlistError
 from sim.compiled.toolchain import Cache, CompilerError, default_cache, find_compiler
 from sim.compiled.yosys import YosysError
@@ -15,6 +16,7 @@ __all__ = [
     "SimulationTimeout",
     "YosysError",
     "compile_component",
+    "compile_generated",
     "default_cache",
     "find_compiler",
 ]

@@ -23,7 +23,7 @@ from sim.compiled.rtl.schedule import GroupCycleError, Step, schedule
 from sim.compiled.toolchain import Cache, Compiler, digest
 from sim.compiled.yosys import NETLIST_SCRIPT, run_yosys
 
-__all__ = ["Interface", "MemoryInfo", "build", "build_source", "compile_design"]
+__all__ = ["Interface", "MemoryInfo", "build", "build_source", "compile_design", "sources_digest"]
 
 
 @dataclass(frozen=True)
@@ -113,8 +113,8 @@ def compile_design(
 
 
 @cache
-def _generator_digest() -> str:
-    """Return the digest of the generator's own sources."""
+def sources_digest(package: str) -> str:
+    """Return the digest of a package's own sources."""
 
     def files(folder: Traversable) -> Iterator[Traversable]:
         for each in sorted(folder.iterdir(), key=lambda item: item.name):
@@ -123,7 +123,7 @@ def _generator_digest() -> str:
             elif each.name.endswith((".py", ".h")):
                 yield each
 
-    return digest(*(each.read_bytes() for each in files(resources.files("sim.compiled"))))
+    return digest(*(each.read_bytes() for each in files(resources.files(package))))
 
 
 def build_source(
@@ -184,7 +184,7 @@ def build(
 
     key = digest(
         "model",
-        _generator_digest(),
+        sources_digest("sim.compiled"),
         NETLIST_SCRIPT,
         compiler.identity,
         optimise,

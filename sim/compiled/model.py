@@ -11,19 +11,16 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
-from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue, reportUnknownVariableType]
-from amaranth.hdl import Elaboratable
 from numpy.typing import NDArray
 
-from sim.compiled.build import Interface, build
+from sim.compiled.build import Interface
 from sim.compiled.library import Column, Exchange, column, load_library
 from sim.compiled.memory_view import MemoryView
 from sim.compiled.ports import WORD_BITS, check_value, from_words, port_words, to_words
 from sim.compiled.rtl.design import Output
-from sim.compiled.toolchain import Cache, Compiler, default_cache, find_compiler
 from sim.compiled.trace import Trace
 
-__all__ = ["CompiledModel", "SimulationTimeout", "compile_component"]
+__all__ = ["CompiledModel", "SimulationTimeout"]
 
 
 class SimulationTimeout(TimeoutError):  # noqa: N818 - like the exception it extends
@@ -320,49 +317,3 @@ class CompiledModel:
 
     def _set_trace(self, trace: Trace | None) -> None:
         self._trace = trace
-
-
-def compile_component(
-    component: Elaboratable,
-    *,
-    name: str = "top",
-    optimise: str = "-O3",
-    trace_depth: int = 0,
-    compiler: Compiler | None = None,
-    cache: Cache | None = None,
-) -> CompiledModel:
-    """Compile an Amaranth component of one clock domain, ``sync``, to a simulation model.
-
-    Parameters
-    ----------
-    component : Elaboratable
-        The design.
-    name : str
-        Name of its top module.
-    optimise : str
-        Optimisation option of the C compiler.
-    trace_depth : int
-        Levels of hierarchy whose named signals can be read with `get` and are traced.
-    compiler : Compiler, optional
-        Default: what `toolchain.find_compiler` finds.
-    cache : Cache, optional
-        Default: the user's.
-
-    Raises
-    ------
-    NetlistError
-        If the design holds something that is not supported.
-    YosysError, CompilerError
-        If a tool is missing or fails.
-    """
-    # Without source locations, which would change the key of the cache from machine to machine.
-    text = str(rtlil.convert(component, name=name, emit_src=False))  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
-    path, interface = build(
-        text,
-        name,
-        cache=cache if cache is not None else default_cache(),
-        compiler=compiler if compiler is not None else find_compiler(),
-        optimise=optimise,
-        probe_depth=trace_depth,
-    )
-    return CompiledModel(path, interface)

@@ -8,7 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from sim.compiled import Cache, CompilerError, YosysError, compile_component, find_compiler
+from sim.compiled import (
+    Cache,
+    CompilerError,
+    YosysError,
+    compile_component,
+    compile_generated,
+    find_compiler,
+)
+from sim.compiled import component as component_module
 from sim.compiled import yosys as yosys_module
 from sim.compiled.toolchain import digest
 from tests.sim.compiled.components import Counter
@@ -54,6 +62,27 @@ def test_second_build_needs_neither_yosys_nor_compiler(
 
     monkeypatch.setattr(subprocess, "run", forbidden)
     assert compile_component(Counter(), cache=cache).get("y") == 3
+
+
+def test_what_a_generator_made_is_kept_until_anything_differs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+
+    def model(what: str) -> int:
+        def make() -> Counter:
+            made.append(what)
+            return Counter()
+
+        kept = Cache(tmp_path)
+        built = compile_generated(make, package="systolic", made_from=(what,), cache=kept)
+        return built.get("y")
+
+    assert [model(what) for what in ("a", "a", "b", "b")] == [3] * 4
+    assert made == ["a", "b"]
+    monkeypatch.setattr(component_module, "sources_digest", lambda package: f"other {package}")
+    assert model("a") == 3
+    assert made == ["a", "b", "a"]
 
 
 def test_missing_yosys_is_one_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
