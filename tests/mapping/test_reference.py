@@ -209,7 +209,7 @@ def test_sums_fill_32_bits_and_not_one_more() -> None:
 @pytest.mark.parametrize(
     ("batch", "message"),
     [
-        (np.zeros((1, 3), int), r"input 0 must have shape \(n, \*\(2,\)\), not \(1, 3\)"),
+        (np.zeros((1, 3), int), r"input 0 must have shape \(n, 2\), not \(1, 3\)"),
         (np.zeros((1, 2)), "input 0 must hold integers, not float64"),
         (np.array([[0, 16]]), r"input 0 must hold 0\.\.15, not 0\.\.16"),
     ],
