@@ -29,6 +29,13 @@ SOFTMAX_MIN = -128
 SOFTMAX_MAX = 127
 
 
+def _nearest(
+    steps: NDArray[np.float32], zeros: NDArray[np.int64] | np.int64, q_min: int, q_max: int
+) -> NDArray[np.int64]:
+    """Steps from the zero points to the nearest integers, halves to even, held to their range."""
+    return np.clip(np.rint(steps), q_min - zeros, q_max - zeros).astype(np.int64) + zeros
+
+
 @dataclass(frozen=True)
 class Affine:
     """Integers that stand for real numbers: ``scale * (q - zero_point)``.
@@ -50,8 +57,7 @@ class Affine:
         """Nearest integers of real numbers, halves away from zero, within ``q_min..q_max``."""
         steps = np.asarray(values, np.float32) / np.float32(self.scale)
         if halves_to_even:
-            held = np.clip(np.rint(steps), q_min - self.zero_point, q_max - self.zero_point)
-            return held.astype(np.int64) + self.zero_point
+            return _nearest(steps, np.int64(self.zero_point), q_min, q_max)
         rounded = np.trunc(steps + np.copysign(np.float32(0.5), steps))
         # float32 just below a half would round up in the sum: those stay what they are
         rounded = np.where(np.abs(steps - np.trunc(steps)) < 0.5, np.trunc(steps), rounded)
@@ -108,8 +114,7 @@ class AffineByAxis:
         """Nearest integers of real numbers, shape (n, ...), halves to even."""
         reals = np.asarray(values, np.float32)
         zeros = self._spread(self.zero_points, reals.shape[1:]).astype(np.int64)
-        steps = np.rint(reals / self._spread(self.scales, reals.shape[1:]))
-        return np.clip(steps, q_min - zeros, q_max - zeros).astype(np.int64) + zeros
+        return _nearest(reals / self._spread(self.scales, reals.shape[1:]), zeros, q_min, q_max)
 
     def dequantize(self, values: NDArray[np.int64]) -> NDArray[np.float32]:
         """Real numbers of integers, shape (n, ...)."""
@@ -365,7 +370,9 @@ class HostEnds:
         layout = self.input_layouts[index] if self.input_layouts else None
         by_axis = self.inputs_by_axis[index] if self.inputs_by_axis else None
         if by_axis is not None and layout is not None and values.dtype.kind == "f":
-            return layout(by_axis.quantize(reshaped(values, layout.before, "x"), q_min, q_max))
+            return layout(
+                by_axis.quantize(reshaped(values, layout.before, "an input"), q_min, q_max)
+            )
         placed = values if layout is None else layout(values)
         end = self.inputs[index] if self.inputs else None
         if end is None or placed.dtype.kind != "f":

@@ -118,12 +118,13 @@ def _load_model(load: Callable[[Path], Network], path: Path) -> Network:
         raise Failure(f"{path}: {error}") from error
 
 
-def _existing(text: str, otherwise: str) -> Path:
+def _existing(text: str, otherwise: str | None = None) -> Path:
+    """Path of a file; ``otherwise`` is what the text may name instead."""
     path = Path(text)
     if path.is_dir():
         raise click.UsageError(f"{text} is a folder, not a file")
     if not path.exists():
-        is_file = f"neither {otherwise} nor a file" if otherwise else "no file"
+        is_file = f"neither {otherwise} nor a file" if otherwise is not None else "no file"
         raise click.UsageError(f"{text!r} is {is_file}")
     return path
 
@@ -198,7 +199,7 @@ def load_inputs(paths: tuple[str, ...]) -> tuple[NDArray[Any], ...]:
     """
     arrays: list[NDArray[Any]] = []
     for text in paths:
-        path = _existing(text, "")
+        path = _existing(text)
         # Mapped, not read: a hostile header cannot ask for more memory than the file has bytes.
         with reported(OSError, ValueError, EOFError, about=text):
             array: Any = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -218,7 +219,7 @@ def load_archive(text: str) -> dict[str, NDArray[Any]]:
     Failure
         If it is no such file, or its arrays together take more than 1 GiB.
     """
-    path = _existing(text, "")
+    path = _existing(text)
     kinds = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
     with reported(*kinds, about=text):
         with zipfile.ZipFile(path) as archive:

@@ -111,14 +111,14 @@ class Tensor(Movable):
         return self * -1
 
     def __sub__(self, other: "Operand") -> "Tensor":
-        return self + -_tensor(other)
+        return self + -as_tensor(other)
 
     def __rsub__(self, other: "Operand") -> "Tensor":
         return -self + other
 
     def __matmul__(self, other: "Operand") -> "Tensor":
         """Matrix product over the last axis of this tensor and the first but one of the other."""
-        right = _tensor(other)
+        right = as_tensor(other)
         if right.ndim != 2 or not self.ndim or self.shape[-1] != right.shape[0]:
             raise ExpressionError(self.expression, f"{self.shape} @ {right.shape} does not fit: "
                                   "the right side must be (features, outputs)")  # fmt: skip
@@ -126,7 +126,7 @@ class Tensor(Movable):
         return (rows * right.T).sum(axis=-1)
 
     def __rmatmul__(self, other: "Operand") -> "Tensor":
-        return _tensor(other) @ self
+        return as_tensor(other) @ self
 
     def sum(self, axis: "Axes" = None, keepdims: bool = False) -> "Tensor":
         """Sum along axes, all by default."""
@@ -301,7 +301,7 @@ class Tensor(Movable):
         return reduced.reshape(*(1 if i in axes else n for i, n in enumerate(self.shape)))
 
     def _broadcast(self, other: "Operand") -> tuple[Expression, Expression]:
-        right = _tensor(other)
+        right = as_tensor(other)
         try:
             shape = np.broadcast_shapes(self.shape, right.shape)
         except ValueError:
@@ -320,7 +320,7 @@ Operand = Tensor | ArrayLike
 Axes = int | Sequence[int] | None
 
 
-def _tensor(value: Operand) -> Tensor:
+def as_tensor(value: Operand) -> Tensor:
     """A tensor as it is, and anything else as a constant."""
     return value if isinstance(value, Tensor) else Tensor.constant(value)
 

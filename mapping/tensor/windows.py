@@ -5,7 +5,7 @@ from typing import Literal
 
 from mapping.ops import Padding
 from mapping.tensor.expression import ExpressionError
-from mapping.tensor.tensor import Operand, Tensor
+from mapping.tensor.tensor import Operand, Tensor, as_tensor
 
 Pair = int | tuple[int, int]
 PadSpec = Literal["same", "valid"] | tuple[int, int, int, int]
@@ -48,7 +48,7 @@ def conv2d(
     ExpressionError
         If shapes do not fit.
     """
-    weights = weights if isinstance(weights, Tensor) else Tensor.constant(weights)
+    weights = as_tensor(weights)
     if isinstance(pad, str) and pad not in ("same", "valid"):
         raise ExpressionError(image.expression, "conv2d's pad must be same, valid or four "
                               f"lengths, not {pad!r:.20}")  # fmt: skip

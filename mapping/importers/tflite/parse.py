@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from mapping.importers.errors import ModelError
+from mapping.importers.errors import ModelError, printable
 from mapping.importers.tflite.options import read_options
 from mapping.importers.tflite.records import Model, Operator, Quantization, Tensor
 
@@ -122,7 +122,7 @@ def _text(table: Any, slot: int) -> str:
         return ""
     start, length = fields.Vector(place), fields.VectorLen(place)
     text = bytes(fields.Bytes[start : start + min(length, MAX_TEXT)]).decode(errors="replace")
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
+    return printable(text, MAX_TEXT)
 
 
 def _indices(

@@ -11,6 +11,7 @@ from tests.mapping.importers.onnx.operands import (
     random_batches,
     random_bias,
     random_kernel,
+    random_matrix,
     random_window,
 )
 from tests.mapping.importers.onnx.writer import Writer
@@ -36,10 +37,7 @@ def conv(draw: Draw) -> tuple[bytes, list[Array]]:
 
 def gemm(draw: Draw) -> tuple[bytes, list[Array]]:
     source = draw.real_input((1, draw.integer(1, 40)))
-    is_transposed = draw.integer(0, 1)
-    outputs = draw.integer(1, 9)
-    shape = (outputs, source.shape[1]) if is_transposed else (source.shape[1], outputs)
-    weights = draw.weights(shape, axis=0 if is_transposed else 1)
+    weights, is_transposed = random_matrix(draw, source)
     real = _weighted(draw, "Gemm", source, weights, transB=is_transposed)
     return draw.finish(draw.quantize(real, draw.result((), draw.reach(weights, source))))
 

@@ -10,6 +10,7 @@ from tests.mapping.importers.onnx.operands import (
     random_batches,
     random_bias,
     random_kernel,
+    random_matrix,
     random_window,
 )
 from tests.mapping.importers.onnx.writer import MICROSOFT
@@ -95,10 +96,7 @@ def _given_rows(draw: Draw) -> Tensor:
 
 def qgemm(draw: Draw) -> tuple[bytes, list[Array]]:
     source = draw.input((1, draw.integer(1, 40)))
-    is_transposed = draw.integer(0, 1)
-    outputs = draw.integer(1, 9)
-    shape = (outputs, source.shape[1]) if is_transposed else (source.shape[1], outputs)
-    weights = draw.weights(shape, axis=0 if is_transposed else 1)
+    weights, is_transposed = random_matrix(draw, source)
     result = draw.result((), draw.reach(weights, source))
     bias = draw.writer.constant(random_bias(draw, weights, source)) if draw.integer(0, 3) else ""
     inputs = [

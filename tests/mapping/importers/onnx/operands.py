@@ -48,3 +48,11 @@ def random_batches(draw: Draw) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Shapes of activations and weights of several products."""
     size, rows, features = draw.integer(2, 3), draw.integer(1, 4), draw.integer(1, 9)
     return (size, rows, features), (size, features, draw.integer(1, 5))
+
+
+def random_matrix(draw: Draw, source: Tensor) -> tuple[Weights, int]:
+    """Weights of a dense layer, and whether its outputs are their first axis."""
+    is_transposed = draw.integer(0, 1)
+    outputs = draw.integer(1, 9)
+    shape = (outputs, source.shape[1]) if is_transposed else (source.shape[1], outputs)
+    return draw.weights(shape, axis=0 if is_transposed else 1), is_transposed
